@@ -1,0 +1,90 @@
+# Everything that can be done in this repository. `make` alone lists it.
+CACHE ?= $(or $(RAYSPAN_CACHE),$(HOME)/.cache/rayspan)
+UV := $(or $(shell command -v uv),$(CACHE)/uv/bin/uv)
+RUN := $(UV) run --frozen --quiet
+PYTEST := $(RUN) pytest --durations=5
+SOURCES := operator/rayspan dev docs tests
+KEY := $(CACHE)/cluster/master-key
+
+# The cluster of `make cluster`, never the one that the shell happens to point at.
+export KUBECONFIG := $(CACHE)/cluster/kubeconfig
+export PATH := $(CACHE)/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help cluster cluster-down images install demo run test lint types unit api serving e2e baseline crds golden env serving-env programs clean
+
+help: ## List what can be done
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: env ## From nothing to a completion across two nodes, shown step by step
+	@python3 -m dev.demo
+
+test: ## Everything that CI runs, in an order that fails fast; installs what it needs
+	@$(MAKE) --no-print-directory --jobs 3 env serving-env programs
+	@$(MAKE) --no-print-directory lint unit cluster images api serving e2e
+	@[ -z "$$CI" ] || python3 -m dev down >/dev/null
+
+cluster: programs ## A real Kubernetes with three nodes and KubeRay on this machine
+	@python3 -m dev up
+
+cluster-down: ## Remove the cluster; programs and images stay cached
+	@python3 -m dev down
+
+images: serving-env ## Build the operator's and the serving image, and bring them into the cluster's nodes
+	@python3 -m dev images
+
+install: ## Install or upgrade the operator in the cluster with Helm, from this checkout
+	@python3 -m dev.demo --only-install
+
+run: env $(KEY) ## Run the operator from this checkout against the cluster, in place of the installed one
+	@kubectl apply --server-side --force-conflicts -f crds && kubectl -n rayspan-system scale deployment/rayspan --replicas=0 || true
+	@$(RUN) rayspan run --key-file $(KEY) --serving-image localhost/rayspan/serving:dev --listen-host 127.0.0.1
+
+lint: env types ## Style, types, import contracts, drift of generated files
+	@$(RUN) ruff check . && $(RUN) ruff format --check --quiet . && $(RUN) lint-imports
+	@$(RUN) python docs/generate.py --check
+
+types: env ## mypy, strict
+	@$(RUN) mypy $(SOURCES) --exclude '^tests/serving/' # those run in the serving environment
+
+unit: env programs ## Tests without a cluster: planner, renderer, report, command line, chart
+	@$(PYTEST) tests/unit tests/golden
+
+api: env ## Tests against the cluster's API server: the CRD's rules, the client, the loop
+	@$(PYTEST) tests/api
+
+serving: serving-env ## Tests of what runs inside Ray, with real Ray and vLLM and without Kubernetes
+	@$(CACHE)/serving-env/bin/python -m pytest -c serving_image/pyproject.toml tests/serving
+
+e2e: env ## Tests on the whole cluster: KubeRay, Ray Serve and vLLM for real
+	@$(PYTEST) -m "not baseline" tests/e2e
+
+baseline: env ## The same failures with a RayService written by hand, to compare
+	@$(PYTEST) -m baseline tests/e2e
+
+crds: env ## Write all generated files anew: the CRD, its copy in the chart, the reference
+	@$(RUN) python docs/generate.py
+
+golden: env ## Write the expected objects in tests/golden anew; review the diff
+	@UPDATE_GOLDEN=1 $(RUN) pytest --quiet tests/golden; git diff --stat tests/golden
+
+env: $(UV) ## The Python environment in .venv, as uv.lock has it
+	@$(UV) sync --frozen --quiet
+
+serving-env: $(UV) ## Ray and vLLM for machines without a GPU, outside the checkout
+	@sh serving_image/environment.sh $(CACHE)/serving-env
+
+programs: ## Kubernetes, containerd, KubeRay and Helm: found, downloaded or built
+	@python3 -m dev build
+
+clean: ## Remove what the tools leave in the checkout
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+
+# The installed operator's master key, so that tokens stay as they are when this checkout's takes over.
+$(KEY):
+	@kubectl -n rayspan-system get secret rayspan-master-key --template='{{.data.key}}' 2>/dev/null | base64 -d | grep . >$@ \
+	  || head -c 48 /dev/urandom | base64 --wrap 0 >$@
+
+$(UV):
+	@python3 -m venv $(CACHE)/uv || { apt-get install -y -qq python3-venv && python3 -m venv $(CACHE)/uv; }
+	@$(CACHE)/uv/bin/pip install --quiet uv==0.13.8

@@ -1,0 +1,35 @@
+{{- define "rayspan.fullname" -}}
+{{- if contains "rayspan" .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}{{ else }}{{ printf "%s-rayspan" .Release.Name | trunc 50 | trimSuffix "-" }}{{ end }}
+{{- end }}
+
+{{- define "rayspan.selector" -}}
+app.kubernetes.io/name: rayspan
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "rayspan.labels" -}}
+{{ include "rayspan.selector" . }}
+app.kubernetes.io/component: operator
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "rayspan.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}{{ .Values.serviceAccount.name | default (include "rayspan.fullname" .) }}{{ else }}{{ required "serviceAccount.name is needed when serviceAccount.create is false" .Values.serviceAccount.name }}{{ end }}
+{{- end }}
+
+{{- define "rayspan.keySecretName" -}}
+{{ .Values.masterKey.existingSecret | default (printf "%s-master-key" (include "rayspan.fullname" .)) }}
+{{- end }}
+
+{{- define "rayspan.image" -}}
+{{- if .Values.image.digest }}{{ .Values.image.repository }}@{{ .Values.image.digest }}{{ else }}{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
+{{- end }}
+
+{{- define "rayspan.servingImage" -}}
+{{ .Values.servingImage | default (printf "ghcr.io/rayspan/serving:%s" .Chart.AppVersion) }}
+{{- end }}

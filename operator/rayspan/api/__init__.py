@@ -1,0 +1,1 @@
+"""The LLMDeployment resource: its types, its CRD, the vocabulary of its conditions."""

@@ -1,0 +1,409 @@
+"""The LLMDeployment types: the one place of field names.
+
+Every description here reaches the CRD, ``kubectl explain`` and docs/crd.md. Every list, map and string
+is bounded: without bounds the API server refuses the CEL rules for their cost. What the schema cannot
+say on its own stands in ``crd.py`` as CEL rules; what only the cluster can know is the planner's.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+GROUP: Final = "rayspan.dev"
+VERSION: Final = "v1alpha1"
+KIND: Final = "LLMDeployment"
+PLURAL: Final = "llmdeployments"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+
+Name = Annotated[str, Field(min_length=1, max_length=253)]
+Word = Annotated[str, Field(max_length=253)]
+Sentence = Annotated[str, Field(max_length=4096)]
+LabelValue = Annotated[str, Field(max_length=63)]
+Duration = Annotated[str, Field(max_length=16, pattern=r"^([0-9]+(\.[0-9]+)?(ms|s|m))+$")]
+Selector = Annotated[dict[str, LabelValue], Field(max_length=16)]
+Timestamp = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
+
+
+class Model(BaseModel):
+    """Field names are camelCase on the wire, snake_case here; an unknown field is an error."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+
+class SecretKey(Model):
+    """One key of a Secret in the LLMDeployment's own namespace."""
+
+    name: Name = Field(description="Name of the Secret, in the same namespace.")
+    key: Name = Field(description="Key in the Secret.")
+
+
+class ModelSource(Model):
+    """Which model, and where the pods read it from."""
+
+    id: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^:\s/][^:\s]*$")] = Field(
+        description='What clients send as "model". No colon: Ray Serve reserves it for LoRA adapters.'
+    )
+    source: Annotated[str, Field(max_length=1024)] | None = Field(
+        default=None,
+        description="Where the pods read the model: hf://ORG/NAME, pvc://CLAIM/PATH, s3://BUCKET/PATH, "
+        "gs://BUCKET/PATH or file:///PATH (a path in the image or a mounted volume). Default: hf://<id>.",
+    )
+    revision: Annotated[str, Field(max_length=128)] | None = Field(
+        default=None, description="Branch, tag or commit of a hub model. Pin it: without it the hub decides."
+    )
+    token_secret: SecretKey | None = Field(
+        default=None, description="Hub access token. Passed to the pods by reference, never as text."
+    )
+
+    @property
+    def location(self) -> str:
+        """The source with its default filled in."""
+        return self.source or f"hf://{self.id}"
+
+
+class Stage(Model):
+    """One pipeline stage: where it runs and how many layers it holds."""
+
+    node_selector: Selector | None = Field(
+        default=None, description="Labels of the nodes that may hold this stage. Default: any GPU node."
+    )
+    layers: Annotated[int, Field(ge=1, le=1024)] | None = Field(
+        default=None, description="Transformer layers of this stage. Give it for every stage or for none."
+    )
+
+
+class Parallelism(Model):
+    """How the model is cut. What is missing is planned."""
+
+    tensor: Annotated[int, Field(ge=1, le=64)] | None = Field(
+        default=None, description="GPUs of one stage, all on one node (tensor parallel size)."
+    )
+    pipeline: Annotated[int, Field(ge=1, le=64)] | None = Field(
+        default=None, description="Pipeline stages, each on its own node (pipeline parallel size)."
+    )
+    stages: Annotated[list[Stage], Field(min_length=1, max_length=64)] | None = Field(
+        default=None, description="One entry per stage, in order: stage 0 holds the embedding."
+    )
+
+
+class Engine(Model):
+    """What is passed through to vLLM."""
+
+    args: dict[str, Any] | None = Field(
+        default=None,
+        description="vLLM engine arguments by their Python names, such as max_model_len: 8192. "
+        "An argument that Rayspan sets itself, or that vLLM does not know, is refused.",
+    )
+    env: Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64)] | None = Field(
+        default=None, description="Environment variables of the engine's processes."
+    )
+
+
+class LocalReference(Model):
+    """An object in the same namespace, by name."""
+
+    name: Name = Field(description="Name of the object, in the same namespace.")
+
+
+class Serving(Model):
+    """The serving path: image, port, limits, pods."""
+
+    image: Annotated[str, Field(min_length=1, max_length=512)] | None = Field(
+        default=None, description="Serving image (serving_image/Dockerfile). Default: the operator's setting."
+    )
+    image_pull_secrets: Annotated[list[LocalReference], Field(max_length=16)] | None = Field(
+        default=None, description="Secrets to pull the image with."
+    )
+    port: Annotated[int, Field(ge=1024, le=65535)] = Field(
+        default=8000, description="Port of the OpenAI-compatible endpoint."
+    )
+    api_key_secret: SecretKey | None = Field(
+        default=None, description="When given, requests need this key as a bearer token."
+    )
+    request_timeout_seconds: Annotated[int, Field(ge=1, le=86400)] = Field(
+        default=600, description="A request that takes longer is ended with an error."
+    )
+    max_ongoing_requests: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=1000, description="Requests that one replica takes at the same time; further ones wait."
+    )
+    pod_template: dict[str, Any] | None = Field(
+        default=None,
+        description="Merged into every Ray pod (metadata and spec): maps are merged, lists of named "
+        "things are merged by name, other lists are appended. The Ray container is named `ray`.",
+    )
+
+
+class LatencyObjective(Model):
+    """Upper bounds of percentiles, as durations such as 500ms or 20s."""
+
+    p50: Duration | None = Field(default=None, description="Bound of the median.")
+    p95: Duration | None = Field(default=None, description="Bound of the 95th percentile.")
+    p99: Duration | None = Field(default=None, description="Bound of the 99th percentile.")
+
+
+class Objectives(Model):
+    """What the owner wants of the latencies; judged in the condition ObjectivesMet."""
+
+    time_to_first_token: LatencyObjective | None = Field(default=None, description="From request to token.")
+    inter_token_latency: LatencyObjective | None = Field(default=None, description="From token to token.")
+    end_to_end: LatencyObjective | None = Field(default=None, description="From request to last byte.")
+
+
+class Autoscaling(Model):
+    """Scaling by whole pipelines."""
+
+    min_replicas: Annotated[int, Field(ge=1, le=1000)] = Field(default=1, description="Lower bound.")
+    max_replicas: Annotated[int, Field(ge=1, le=1000)] = Field(description="Upper bound.")
+    target_ongoing_requests: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=32, description="Requests in flight per replica that scaling aims for."
+    )
+
+
+class UpdateType(StrEnum):
+    """How a change that needs new pods is carried out."""
+
+    RECREATE = "Recreate"
+    NEW_CLUSTER = "NewCluster"
+
+
+class UpdateStrategy(Model):
+    """How a change that needs new pods (image, placement, pod template) reaches the cluster."""
+
+    type: UpdateType = Field(
+        default=UpdateType.RECREATE,
+        description="Recreate stops the old pods first and needs no spare GPUs. NewCluster starts a second "
+        "cluster beside the first and switches when it serves: no outage, but twice the GPUs meanwhile.",
+    )
+
+
+class Spec(Model):
+    """What the owner wants."""
+
+    model: ModelSource = Field(description="Which model, and where the pods read it from.")
+    replicas: Annotated[int, Field(ge=0, le=1000)] = Field(
+        default=1,
+        description="Whole pipelines that serve this model. 0 stops serving and gives the GPUs back.",
+        json_schema_extra={
+            "x-crd-default": 1
+        },  # the scale subresource needs it; other defaults are the operator's
+    )
+    parallelism: Parallelism = Field(default_factory=Parallelism, description="How the model is cut.")
+    engine: Engine = Field(default_factory=Engine, description="What is passed through to vLLM.")
+    serving: Serving = Field(default_factory=Serving, description="The serving path.")
+    objectives: Objectives | None = Field(default=None, description="Wanted latencies.")
+    autoscaling: Autoscaling | None = Field(default=None, description="Scaling by whole pipelines.")
+    update_strategy: UpdateStrategy = Field(
+        default_factory=UpdateStrategy, description="How a change that needs new pods is carried out."
+    )
+
+
+# ---------------------------------------------------------------------------------------------- status
+
+
+class Condition(Model):
+    """A standard metav1.Condition."""
+
+    type: LabelValue = Field(description="What it speaks of.")
+    status: Annotated[str, Field(pattern="^(True|False|Unknown)$", max_length=7)] = Field(
+        description="True, False or Unknown."
+    )
+    reason: LabelValue = Field(description="One CamelCase word; docs/conditions.md lists them all.")
+    message: Sentence = Field(description="What is so, where, and what to do about it.")
+    observed_generation: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="The generation that this was found for."
+    )
+    last_transition_time: Timestamp = Field(description="When the status last changed.")
+
+
+class Replicas(Model):
+    """Whole pipelines."""
+
+    desired: Annotated[int, Field(ge=0)] = Field(description="How many are wanted.")
+    ready: Annotated[int, Field(ge=0)] = Field(description="How many serve, all their stages verified.")
+
+
+class StagePlanStatus(Model):
+    """What one stage is going to hold, per GPU, in GiB; absent until it is computed."""
+
+    weights_gib: float | None = Field(default=None, alias="weightsGiB", description="Weights.")
+    kv_cache_gib: float | None = Field(default=None, alias="kvCacheGiB", description="KV cache.")
+    headroom_gib: float | None = Field(default=None, alias="headroomGiB", description="What stays free.")
+
+
+class PlanStatus(Model):
+    """The cut, and why."""
+
+    tensor: int = Field(description="GPUs of one stage.")
+    pipeline: int = Field(description="Stages.")
+    layout: LabelValue = Field(description="The cut in one word, such as TP2xPP2.")
+    layers: Annotated[list[int], Field(max_length=64)] = Field(description="Layers of each stage, in order.")
+    gpus: int = Field(description="GPUs of all replicas together.")
+    stages: Annotated[list[StagePlanStatus], Field(max_length=64)] | None = Field(
+        default=None, description="What each stage is going to hold."
+    )
+    kv_cache_tokens: int | None = Field(default=None, description="Tokens that the KV cache holds.")
+    explanation: Annotated[list[Sentence], Field(max_length=32)] | None = Field(
+        default=None, description="One sentence per decision."
+    )
+
+
+class StageStatus(Model):
+    """One stage of one replica, as Ray's own state has it: not as it was asked for."""
+
+    replica: Word = Field(description="Ray Serve's id of the replica.")
+    stage: int = Field(description="Stage number; 0 holds the embedding.")
+    node: Word | None = Field(default=None, description="Kubernetes node, read back.")
+    pod: Word | None = Field(default=None, description="Pod, read back.")
+    gpus: int = Field(description="GPUs, one per tensor rank.")
+    layers: int | None = Field(default=None, description="Layers.")
+    state: LabelValue = Field(
+        description="Running, Starting, Terminating, Dead, Missing, Misplaced, Split (its tensor ranks are in "
+        "different pods), or Unknown when the source did not answer."
+    )
+    restarts: int = Field(default=0, description="Restarts of the pod's Ray container.")
+
+
+class Percentiles(Model):
+    """Percentiles as durations; absent without traffic."""
+
+    p50: Duration | None = Field(default=None, description="Median.")
+    p95: Duration | None = Field(default=None, description="95th percentile.")
+    p99: Duration | None = Field(default=None, description="99th percentile.")
+
+
+class LatencyStatus(Model):
+    """Latencies where requests come in over a window. Without traffic the percentiles are absent, never 0."""
+
+    window: Duration = Field(description="The time that these are taken over.")
+    requests: int = Field(description="Requests that ended in the window.")
+    time_to_first_token: Percentiles | None = Field(default=None, description="From request to first token.")
+    inter_token_latency: Percentiles | None = Field(default=None, description="From token to token.")
+    end_to_end: Percentiles | None = Field(default=None, description="From request to last byte.")
+    observed_at: Timestamp = Field(description="When this was read.")
+
+
+class BalanceStatus(Model):
+    """How evenly the replicas are used."""
+
+    jain_index: float = Field(
+        description="Jain's fairness index of the shares: 1 is even, 1/n is one for all."
+    )
+    shares: Annotated[list[float], Field(max_length=1000)] = Field(description="Share of each replica.")
+
+
+class TrafficStatus(Model):
+    """Traffic over the latencies' window."""
+
+    requests_per_second: float | None = Field(default=None, description="Requests that ended, per second.")
+    output_tokens_per_second: float | None = Field(default=None, description="Tokens generated, per second.")
+    running: int | None = Field(default=None, description="Requests in the engines now.")
+    waiting: int | None = Field(default=None, description="Requests that wait for an engine now.")
+    error_rate: float | None = Field(default=None, description="Share of requests that failed, 0 to 1.")
+    kv_cache_usage: float | None = Field(default=None, description="Fullest KV cache, 0 to 1.")
+    balance: BalanceStatus | None = Field(default=None, description="How evenly the replicas are used.")
+
+
+class DiagnosisStatus(Model):
+    """The bottleneck, or why nothing is served."""
+
+    verdict: LabelValue = Field(description="One word; docs/diagnosis lists them all.")
+    summary: Sentence = Field(description="One sentence.")
+    evidence: Annotated[list[Sentence], Field(max_length=16)] | None = Field(
+        default=None, description="Facts."
+    )
+    action: Sentence | None = Field(default=None, description="The one next thing to do.")
+    since: Timestamp = Field(description="Since when the verdict holds.")
+
+
+class EnvironmentStatus(Model):
+    """What was verified where, read from the running pods."""
+
+    ray: Word | None = Field(default=None, description="Version of Ray.")
+    vllm: Word | None = Field(default=None, description="Version of vLLM.")
+    python: Word | None = Field(default=None, description="Version of Python.")
+    kuberay: Word | None = Field(default=None, description="Version of KubeRay.")
+    image: Annotated[str, Field(max_length=512)] | None = Field(default=None, description="Serving image.")
+    backend: Word | None = Field(default=None, description="vLLM's platform: cuda, rocm or cpu.")
+    accelerator: Word | None = Field(default=None, description="Product of the GPUs.")
+    accelerator_memory: Word | None = Field(default=None, description="Memory of one GPU.")
+    data_path: Annotated[str, Field(max_length=1024)] | None = Field(
+        default=None, description="The way of a request, station by station."
+    )
+    constraints: Annotated[list[Sentence], Field(max_length=16)] | None = Field(
+        default=None, description="Under what this holds: model size, backend, memory."
+    )
+
+
+class ModelStatus(Model):
+    """What was found out about the model, cached by what it was found out for."""
+
+    key: LabelValue = Field(description="Hash of image, source, revision and engine arguments.")
+    architecture: Word | None = Field(default=None, description="Architecture, as in config.json.")
+    layers: int = Field(description="Transformer layers.")
+    attention_heads: int | None = Field(default=None, description="Attention heads.")
+    kv_heads: int | None = Field(default=None, description="Key/value heads.")
+    hidden_size: int | None = Field(default=None, description="Hidden size.")
+    vocabulary_size: int | None = Field(default=None, description="Vocabulary size.")
+    supports_pipeline: bool | None = Field(default=None, description="Whether vLLM can cut it into stages.")
+    backend: Word | None = Field(default=None, description="vLLM's platform in the image: cuda, rocm or cpu.")
+    ray: Word | None = Field(default=None, description="Version of Ray in the image.")
+    vllm: Word | None = Field(default=None, description="Version of vLLM in the image.")
+    python: Word | None = Field(default=None, description="Version of Python in the image.")
+
+
+class Status(Model):
+    """What is so."""
+
+    observed_generation: int | None = Field(default=None, description="The generation that this speaks of.")
+    phase: LabelValue | None = Field(default=None, description="One word, derived from the conditions.")
+    conditions: Annotated[list[Condition], Field(max_length=16)] | None = Field(
+        default=None,
+        description="PlanAccepted, Provisioned, PlacementVerified, Serving, Ready, ObjectivesMet, Degraded.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+    url: Annotated[str, Field(max_length=512)] | None = Field(
+        default=None, description="The OpenAI endpoint inside the cluster."
+    )
+    replicas: Replicas | None = Field(default=None, description="Whole pipelines.")
+    selector: Annotated[str, Field(max_length=512)] | None = Field(
+        default=None, description="Label selector of the serving pods, for the scale subresource."
+    )
+    model: ModelStatus | None = Field(default=None, description="What was found out about the model.")
+    plan: PlanStatus | None = Field(default=None, description="The cut, and why.")
+    stages: Annotated[list[StageStatus], Field(max_length=1024)] | None = Field(
+        default=None, description="One entry per stage of each replica, as Ray's own state has it."
+    )
+    latency: LatencyStatus | None = Field(default=None, description="Latencies where requests come in.")
+    traffic: TrafficStatus | None = Field(default=None, description="Traffic.")
+    diagnosis: DiagnosisStatus | None = Field(default=None, description="The bottleneck.")
+    environment: EnvironmentStatus | None = Field(default=None, description="What was verified where.")
+
+
+class ObjectMeta(BaseModel):
+    """The part of metadata that Rayspan reads."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+    name: str
+    namespace: str = "default"
+    uid: str = ""
+    generation: int = 0
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    deletion_timestamp: str | None = None
+
+
+class LLMDeployment(BaseModel):
+    """A large language model, cut into pipeline stages, each pinned to its nodes."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+    api_version: str = API_VERSION
+    kind: str = KIND
+    metadata: ObjectMeta
+    spec: Spec
+    status: Status = Field(default_factory=Status)

@@ -1,0 +1,253 @@
+"""The Kubernetes API: get, find, apply, create, delete, patch, apply_status.
+
+Of the kubernetes package only what logs in and sends is used (``kubernetes.aio``'s configuration and
+``ApiClient``: certificates, tokens that are renewed, proxies); objects are plain dicts. Its dynamic client
+would discover the API at every start and wrap every object; its models are never imported.
+
+One way of applying: server-side apply with the field manager ``rayspan``, forced, and no write when the live
+object already is what is wanted. Three cases are told apart:
+
+- a field of ours was edited or removed by someone: the live object does not cover the wanted one;
+- a field is not wanted any more: the digest of what was applied last, which stands in an annotation,
+  differs; applying makes the API server drop what this manager owned before;
+- the API server or an admission webhook never keeps what is wanted (a pruned field, an injected container):
+  the live object is as it was right after the last apply, and applying again would change nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio import config as kubernetes_config
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+
+from rayspan import errors
+from rayspan.api.v1alpha1 import GROUP
+from rayspan.cluster.covers import covers, digest, fingerprint
+from rayspan.cluster.kinds import LLM_DEPLOYMENT, Kind, kind_of
+
+FIELD_MANAGER: Final = "rayspan"
+APPLIED: Final = f"{GROUP}/applied"
+"""Annotation: digest of what was applied last."""
+
+_TEST_FAILED: Final = "the server rejected our request due to an error in our request"
+"""All that the API server says of a JSON patch whose ``test`` does not hold."""
+
+Object = dict[str, Any]
+
+
+async def connect(kubeconfig: str | None, timeout_seconds: float) -> Client:
+    """A client by kubeconfig file, service account, or the usual places, in this order."""
+    configuration = Configuration()
+    try:
+        if kubeconfig:
+            await _load_kube_config(configuration, kubeconfig)
+        else:
+            try:
+                kubernetes_config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
+            except kubernetes_config.ConfigException:
+                await _load_kube_config(configuration, None)
+    except kubernetes_config.ConfigException as error:
+        raise errors.SettingsError(f"cannot log in to Kubernetes: {error}") from error
+    api = ApiClient(configuration)
+    api.user_agent = "rayspan"
+    return Client(api, timeout_seconds)
+
+
+async def _load_kube_config(configuration: Configuration, path: str | None) -> None:
+    await kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call]
+        path, client_configuration=configuration
+    )
+
+
+class Client:
+    """One session with the Kubernetes API. Close it."""
+
+    def __init__(self, api: ApiClient, timeout_seconds: float) -> None:
+        self._api = api
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._settled: dict[tuple[str, str, str], str] = {}
+
+    async def close(self) -> None:
+        """End the session."""
+        await self._api.close()  # type: ignore[no-untyped-call]
+
+    async def get(self, kind: Kind, namespace: str | None, name: str) -> Object | None:
+        """An object; None: there is none. Raises KindMissing where its kind is not installed."""
+        try:
+            return await self._request("GET", kind.path(namespace, name))
+        except errors.NotFound:
+            return None
+
+    async def find(
+        self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = ""
+    ) -> list[Object]:
+        """All objects of a kind that match the selectors, in one namespace or in all."""
+        query = {"labelSelector": labels, "fieldSelector": fields}
+        items: list[Object] = (await self._request("GET", kind.path(namespace), query=query))["items"]
+        return items
+
+    async def apply(self, wanted: Object) -> Object:
+        """Make the live object cover the wanted one; returns the live object.
+
+        One that is being deleted is left alone; one of another owner raises Conflict.
+        """
+        kind, (namespace, name) = kind_of(wanted), _place(wanted)
+        wanted = _with_digest(wanted)
+        live = await self.get(kind, namespace, name)
+        where = (kind.name, namespace, name)
+        if live is not None and not _of_one_owner(live, wanted):
+            raise errors.Conflict(
+                409,
+                "NotOwned",
+                f"there is a {kind.name} {name!r} already, which does not belong to this LLMDeployment: "
+                "delete it, or give the LLMDeployment another name",
+            )
+        if live is not None and live["metadata"].get("deletionTimestamp"):
+            return live
+        if live is not None and (covers(live, wanted) or self._settled.get(where) == _mark(live, wanted)):
+            return live
+        live = await self.apply_unread(wanted)
+        if covers(live, wanted):
+            self._settled.pop(where, None)
+        else:
+            self._settled[where] = _mark(live, wanted)
+        return live
+
+    async def apply_unread(self, wanted: Object) -> Object:
+        """Apply without reading first: one write each time, for kinds that may not be read (Secrets)."""
+        kind, (namespace, name) = kind_of(wanted), _place(wanted)
+        return await self._request(
+            "PATCH",
+            kind.path(namespace, name),
+            query={"fieldManager": FIELD_MANAGER, "force": "true"},
+            body=wanted,
+            content_type="application/apply-patch+yaml",
+        )
+
+    async def create(self, wanted: Object) -> Object:
+        """Create an object. Raises Conflict if there is one of this name."""
+        namespace, _ = _place(wanted)
+        return await self._request(
+            "POST", kind_of(wanted).path(namespace), query={"fieldManager": FIELD_MANAGER}, body=wanted
+        )
+
+    async def patch(self, kind: Kind, namespace: str, name: str, operations: list[Object]) -> Object:
+        """Send a JSON patch."""
+        return await self._request(
+            "PATCH",
+            kind.path(namespace, name),
+            query={"fieldManager": FIELD_MANAGER},
+            body=operations,
+            content_type="application/json-patch+json",
+        )
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str | None = None) -> None:
+        """Delete an object and, in the background, what it owns; with a uid only that very one."""
+        body: Object = {"propagationPolicy": "Background"}
+        if uid:
+            body["preconditions"] = {"uid": uid}
+        try:
+            await self._request("DELETE", kind.path(namespace, name), body=body)
+        except (errors.NotFound, errors.Conflict):
+            return
+
+    async def apply_status(self, namespace: str, name: str, uid: str, status: Object) -> None:
+        """Replace the status of the LLMDeployment of this uid. Raises Conflict if it is another by now."""
+        try:
+            await self._request(
+                "PATCH",
+                LLM_DEPLOYMENT.path(namespace, name, "status"),
+                query={"fieldManager": FIELD_MANAGER},
+                body=[
+                    {"op": "test", "path": "/metadata/uid", "value": uid},
+                    {"op": "add", "path": "/status", "value": status},
+                ],
+                content_type="application/json-patch+json",
+            )
+        except errors.Rejected as error:
+            if error.message.startswith(_TEST_FAILED):
+                raise errors.Conflict(409, "OtherObject", f"{name} is another object by now") from error
+            raise
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+    ) -> Object:
+        url = f"{self._api.configuration.host}{path}"
+        if query := {key: value for key, value in (query or {}).items() if value}:
+            url += f"?{urlencode(query)}"
+        headers = {
+            "Accept": "application/json",
+            "Content-Type": content_type,
+            "User-Agent": self._api.user_agent,
+        }
+        await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        try:
+            response = await self._api.rest_client.request(  # type: ignore[no-untyped-call]
+                method, url, headers=headers, body=body, _request_timeout=self._timeout
+            )
+            text = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            because = str(error) or type(error).__name__
+            raise errors.ApiUnavailable(f"{method} {path}: {because}") from error
+        if not 200 <= response.status < 300:
+            raise _refusal(response.status, text)
+        answer: Object = json.loads(text)
+        return answer
+
+
+def _place(thing: Object) -> tuple[str, str]:
+    return thing["metadata"].get("namespace", ""), thing["metadata"]["name"]
+
+
+def _of_one_owner(live: Object, wanted: Object) -> bool:
+    owners = {one["uid"] for one in live["metadata"].get("ownerReferences") or ()}
+    return {one["uid"] for one in wanted["metadata"].get("ownerReferences") or ()} <= owners
+
+
+def _with_digest(wanted: Object) -> Object:
+    metadata = wanted["metadata"]
+    annotations = {**metadata.get("annotations", {}), APPLIED: digest(wanted)}
+    return {**wanted, "metadata": {**metadata, "annotations": annotations}}
+
+
+def _mark(live: Object, wanted: Object) -> str:
+    return f"{fingerprint(live)}-{digest(wanted)}"
+
+
+def _refusal(status: int, text: bytes) -> errors.ApiError:
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        answer = {}
+    if not isinstance(answer, dict):
+        answer = {}
+    reason = answer.get("reason") or ""
+    message = answer.get("message") or text.decode(errors="replace").strip()[:500]
+    return _refusal_type(status, answer)(status, reason, message)
+
+
+def _refusal_type(status: int, answer: Object) -> type[errors.ApiError]:
+    match status:
+        case 404:
+            # An absent object is named in the details; an absent kind has none, or is a bare page.
+            named = (answer.get("details") or {}).get("name")
+            return errors.NotFound if named else errors.KindMissing
+        case 409:
+            return errors.Conflict
+        case 401 | 403:
+            return errors.Forbidden
+        case 400 | 422:
+            return errors.Rejected
+        case _:
+            return errors.ApiError

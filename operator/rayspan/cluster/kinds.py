@@ -1,0 +1,50 @@
+"""The kinds that Rayspan reads or writes, and their places in the API. No discovery: there are few."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+from rayspan.api.v1alpha1 import API_VERSION, KIND, PLURAL
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of object."""
+
+    api_version: str
+    name: str
+    plural: str
+    namespaced: bool = True
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str = "") -> str:
+        """Path of a collection, an object or its subresource."""
+        parts = ["/api" if "/" not in self.api_version else "/apis", self.api_version]
+        if self.namespaced and namespace:
+            parts += ["namespaces", quote(namespace, safe="")]
+        parts.append(self.plural)
+        if name:
+            parts.append(quote(name, safe=""))
+        if subresource:
+            parts.append(subresource)
+        return "/".join(parts)
+
+
+LLM_DEPLOYMENT: Final = Kind(API_VERSION, KIND, PLURAL)
+RAY_SERVICE: Final = Kind("ray.io/v1", "RayService", "rayservices")
+RAY_CLUSTER: Final = Kind("ray.io/v1", "RayCluster", "rayclusters")
+POD: Final = Kind("v1", "Pod", "pods")
+NODE: Final = Kind("v1", "Node", "nodes", namespaced=False)
+SECRET: Final = Kind("v1", "Secret", "secrets")
+EVENT: Final = Kind("v1", "Event", "events")
+JOB: Final = Kind("batch/v1", "Job", "jobs")
+
+_BY_NAME: Final = {
+    kind.name: kind for kind in (LLM_DEPLOYMENT, RAY_SERVICE, RAY_CLUSTER, POD, NODE, SECRET, EVENT, JOB)
+}
+
+
+def kind_of(thing: dict[str, Any]) -> Kind:
+    """Kind of an object as a dict."""
+    return _BY_NAME[thing["kind"]]

@@ -1,0 +1,72 @@
+"""What the passes over deployments remember of each other. All of it can be lost at any time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from rayspan.api.v1alpha1 import ModelStatus
+from rayspan.cluster.metrics import Window
+from rayspan.plan.types import Plan
+from rayspan.report.input import Refused
+from rayspan.report.observed import CompletionView, ServeView
+
+
+@dataclass
+class Memory:
+    """One deployment's memory; a deployment made anew under the same name gets a new one."""
+
+    uid: str
+    window: Window
+    models: dict[str, ModelStatus] = field(default_factory=dict)
+    """What inspections found, by their key. One dict per namespace: deployments of one model share it."""
+    refused: dict[str, Refused] = field(default_factory=dict)
+    """What an inspection refused, by its key, while another is at it."""
+    plan: Plan | None = None
+    """The plan of what was applied last."""
+    plan_read: bool = False
+    """Whether it was looked for in the cluster since the start."""
+    settled: bool = False
+    """Whether the last pass found it Ready."""
+    unsettled_at: float = math.inf
+    """Since when it is not."""
+    secret_at: float = -math.inf
+    written_at: float = -math.inf
+    scraped_at: float = -math.inf
+    completion: CompletionView | None = None
+    proven: frozenset[str] = frozenset()
+    """Replicas that ran when the last completion came."""
+    answered: float = 0.0
+    """Requests of users that were answered, as the newest scrape counts them."""
+    probes: int = 0
+    """Probes sent; takes turns between pods."""
+
+    def settle(self, ready: bool, now: float) -> None:
+        """Remember whether it is Ready, and since when it is not."""
+        self.settled = ready
+        self.unsettled_at = math.inf if ready else min(self.unsettled_at, now)
+
+    def proves(self, serve: ServeView) -> frozenset[str]:
+        """Replicas that a completion now would speak for."""
+        return frozenset(one.id for one in serve.replicas if one.state == "RUNNING")
+
+
+@dataclass
+class Memories:
+    """All deployments' memories."""
+
+    window_seconds: float
+    _by_name: dict[tuple[str, str], Memory] = field(default_factory=dict)
+    _models: dict[str, dict[str, ModelStatus]] = field(default_factory=dict)
+
+    def of(self, key: tuple[str, str], uid: str) -> Memory:
+        """The memory of the deployment with this namespace, name and uid."""
+        memory = self._by_name.get(key)
+        if memory is None or memory.uid != uid:
+            models = self._models.setdefault(key[0], {})
+            memory = self._by_name[key] = Memory(uid, Window(self.window_seconds), models)
+        return memory
+
+    def forget(self, key: tuple[str, str]) -> None:
+        """It is gone."""
+        self._by_name.pop(key, None)

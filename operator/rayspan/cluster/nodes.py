@@ -1,0 +1,83 @@
+"""The cluster's nodes as the planner is told them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, Final
+
+from rayspan import errors
+from rayspan.cluster import kinds
+from rayspan.cluster.client import Client
+from rayspan.cluster.covers import quantity
+from rayspan.cluster.views import gpus_of
+from rayspan.plan.facts import NodeFacts, Taint
+from rayspan.render import names
+from rayspan.report.observed import Known, Unknown
+
+GPU_RESOURCES: Final = ("nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915", "gpu.intel.com/xe")
+"""Extended resources that count GPUs, in the order in which a node is looked at."""
+_PRODUCT_LABELS: Final = ("nvidia.com/gpu.product", "amd.com/gpu.product-name", "gpu.intel.com/product")
+_MEMORY_LABEL: Final = "nvidia.com/gpu.memory"
+"""Set by NVIDIA's feature discovery, in MiB."""
+_NOT_ENDED: Final = "status.phase!=Succeeded,status.phase!=Failed"
+
+Object = dict[str, Any]
+
+
+async def read_nodes(client: Client, namespace: str, name: str) -> Known[tuple[NodeFacts, ...]]:
+    """All nodes; GPUs held by others are those of pods that are not the named deployment's.
+
+    Where the operator may not list all pods (it serves some namespaces only), no GPU counts as held.
+    """
+    try:
+        nodes = await client.find(kinds.NODE)
+    except errors.Forbidden as error:
+        return Unknown(f"nodes may not be listed: {error}")
+    try:
+        pods = await client.find(kinds.POD, fields=_NOT_ENDED)
+    except errors.Forbidden:
+        pods = []
+    return node_facts(nodes, (pod for pod in pods if not _belongs(pod, namespace, name)))
+
+
+def _belongs(pod: Object, namespace: str, name: str) -> bool:
+    metadata = pod["metadata"]
+    return (
+        metadata["namespace"] == namespace
+        and (metadata.get("labels") or {}).get(names.DEPLOYMENT_LABEL) == name
+    )
+
+
+def node_facts(nodes: Iterable[Object], other_pods: Iterable[Object]) -> tuple[NodeFacts, ...]:
+    """Facts of each node, sorted by name."""
+    held: Counter[tuple[str, str]] = Counter()
+    for pod in other_pods:
+        spec = pod.get("spec") or {}
+        if node := spec.get("nodeName"):
+            for resource in GPU_RESOURCES:
+                held[node, resource] += gpus_of(spec, resource)
+    return tuple(sorted((_facts(node, held) for node in nodes), key=lambda facts: facts.name))
+
+
+def _facts(node: Object, held: Counter[tuple[str, str]]) -> NodeFacts:
+    metadata, spec, status = node["metadata"], node.get("spec") or {}, node.get("status") or {}
+    name, labels = metadata["name"], metadata.get("labels") or {}
+    allocatable = status.get("allocatable") or {}
+    resource = next((one for one in GPU_RESOURCES if quantity(allocatable.get(one, 0))), GPU_RESOURCES[0])
+    ready: Object = next((one for one in status.get("conditions") or () if one["type"] == "Ready"), {})
+    memory = labels.get(_MEMORY_LABEL)
+    return NodeFacts(
+        name=name,
+        labels=labels,
+        taints=tuple(
+            Taint(one["key"], one.get("value", ""), one["effect"]) for one in spec.get("taints") or ()
+        ),
+        gpus=int(quantity(allocatable.get(resource, 0)) or 0),
+        gpu_resource=resource,
+        gpus_held_by_others=held[name, resource],
+        ready=ready.get("status") == "True",
+        cordoned=bool(spec.get("unschedulable")),
+        gpu_product=next((labels[one] for one in _PRODUCT_LABELS if one in labels), None),
+        gpu_memory=f"{memory}Mi" if memory else None,
+    )

@@ -1,0 +1,202 @@
+"""One look at everything that belongs to a deployment. Every source may fail; none fails the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+
+from rayspan import errors
+from rayspan.api.v1alpha1 import LLMDeployment
+from rayspan.cluster import kinds, metrics, probe, tokens
+from rayspan.cluster.client import Client
+from rayspan.cluster.memory import Memory
+from rayspan.cluster.ray import Dashboard
+from rayspan.cluster.views import Object, pod_view, ray_cluster_view, ray_service_view
+from rayspan.render import names
+from rayspan.report.observed import (
+    CompletionView,
+    Known,
+    Observed,
+    PodView,
+    RayServiceView,
+    ServeView,
+    Unknown,
+)
+from rayspan.settings import Settings
+
+_SCRAPE_SECONDS: Final = 10.0
+"""Least time between two scrapes: Ray itself collects its metrics every 10 s."""
+_KUBERAY_VERSION: Final = "ray.io/kuberay-version"
+_NO_KIND: Final = Unknown("this cluster does not know RayServices: KubeRay is not installed")
+
+
+@dataclass(frozen=True)
+class Observer:
+    """The ways to look: the Kubernetes API, and a session for pods' own ports."""
+
+    client: Client
+    session: aiohttp.ClientSession
+    settings: Settings
+    master_key: bytes
+    clock: Callable[[], float]
+
+    def dashboard(self, head: PodView, uid: str) -> Dashboard:
+        """The dashboard of a head pod."""
+        token = tokens.derive(self.master_key, tokens.RAY, uid)
+        return Dashboard(self.session, head.ip or "", token, self.settings.source_timeout_seconds)
+
+    async def observe(self, deployment: LLMDeployment, memory: Memory, gpu_resource: str) -> Observed:
+        """Look once. ``memory`` keeps the scrapes and the proof of serving from look to look."""
+        metadata = deployment.metadata
+        service, clusters, pods = await asyncio.gather(
+            self._service(metadata.namespace, metadata.name),
+            self._clusters(metadata.namespace, metadata.name),
+            self._pods(metadata.namespace, metadata.name, gpu_resource),
+        )
+        cluster = _serving_cluster(service, clusters)
+        seen = () if isinstance(pods, Unknown) else pods
+        active = cluster["metadata"]["name"] if isinstance(cluster, dict) else None
+        serve = await self._serve(deployment, seen, active)
+        await self._scrape(seen, memory)
+        completion = await self._completion(deployment, memory, seen, active, serve)
+        return Observed(
+            at=self.clock(),
+            ray_service=service,
+            ray_cluster=ray_cluster_view(cluster) if isinstance(cluster, dict) else cluster,
+            pods=pods,
+            serve=serve,
+            completion=completion,
+            scrapes=memory.window.all(),
+            kuberay=_version(cluster) if isinstance(cluster, dict) else None,
+            ray_service_kind=service != _NO_KIND,
+        )
+
+    async def _service(self, namespace: str, name: str) -> Known[RayServiceView | None]:
+        try:
+            found = await self.client.get(kinds.RAY_SERVICE, namespace, name)
+        except errors.KindMissing:
+            return _NO_KIND
+        except errors.RayspanError as error:
+            return Unknown(f"the RayService cannot be read: {error}")
+        return ray_service_view(found) if found else None
+
+    async def _clusters(self, namespace: str, name: str) -> Known[list[Object]]:
+        try:
+            return await self.client.find(
+                kinds.RAY_CLUSTER, namespace, labels=f"{names.DEPLOYMENT_LABEL}={name}"
+            )
+        except errors.KindMissing:
+            return _NO_KIND
+        except errors.RayspanError as error:
+            return Unknown(f"RayClusters cannot be read: {error}")
+
+    async def _pods(self, namespace: str, name: str, gpu_resource: str) -> Known[tuple[PodView, ...]]:
+        try:
+            found = await self.client.find(
+                kinds.POD, namespace, labels=f"{names.DEPLOYMENT_LABEL}={name},ray.io/cluster"
+            )
+        except errors.RayspanError as error:
+            return Unknown(f"pods cannot be read: {error}")
+        views = (pod_view(pod, gpu_resource) for pod in found)
+        return tuple(sorted(views, key=lambda pod: (not pod.head, pod.group, pod.name)))
+
+    async def _serve(
+        self, deployment: LLMDeployment, pods: tuple[PodView, ...], cluster: str | None
+    ) -> Known[ServeView | None]:
+        head = next((pod for pod in pods if pod.head and pod.cluster == cluster and _reachable(pod)), None)
+        if head is None:
+            return None
+        try:
+            return await self.dashboard(head, deployment.metadata.uid).serve(
+                names.application(deployment.metadata.name), pods
+            )
+        except errors.SourceFailed as error:
+            return Unknown(str(error))
+
+    async def _scrape(self, pods: tuple[PodView, ...], memory: Memory) -> None:
+        now = self.clock()
+        if now - memory.scraped_at < _SCRAPE_SECONDS:
+            return
+        running = [pod for pod in pods if _reachable(pod)]
+        timeout = self.settings.source_timeout_seconds
+        scrapes = await metrics.scrape_pods(self.session, running, now, timeout)
+        memory.window.add(scrapes, now)
+        memory.scraped_at = now
+        answered = sum(map(metrics.answered, scrapes))
+        if answered > memory.answered > 0 and memory.completion is not None and memory.completion.ok:
+            count = answered - memory.answered
+            detail = f"{count:g} requests of users were answered since the last look"
+            memory.completion = CompletionView(ok=True, at=now, seconds=0.0, detail=detail)
+        memory.answered = answered
+
+    async def _completion(
+        self,
+        deployment: LLMDeployment,
+        memory: Memory,
+        pods: tuple[PodView, ...],
+        cluster: str | None,
+        serve: Known[ServeView | None],
+    ) -> CompletionView | None:
+        if serve is None or deployment.spec.replicas == 0:
+            memory.completion, memory.proven = None, frozenset()
+            return None
+        replicas = memory.proven if isinstance(serve, Unknown) else memory.proves(serve)
+        last = memory.completion
+        if not replicas:
+            return last
+        fresh = last is not None and last.ok and self.clock() - last.at < self.settings.proof_seconds
+        if fresh and replicas == memory.proven:
+            return last
+        entries = _entries(serve, [pod for pod in pods if pod.cluster == cluster and _reachable(pod)])
+        if not entries:
+            return last
+        memory.probes += 1
+        memory.completion = await probe.complete(
+            self.session,
+            entries[memory.probes % len(entries)],
+            port=deployment.spec.serving.port,
+            model=deployment.spec.model.id,
+            token=tokens.derive(self.master_key, tokens.PROBE, deployment.metadata.uid),
+            timeout_seconds=self.settings.probe_timeout_seconds,
+            clock=self.clock,
+        )
+        if memory.completion.ok:
+            memory.proven = replicas
+        return memory.completion
+
+
+def _reachable(pod: PodView) -> bool:
+    return pod.ip is not None and pod.phase == "Running" and not pod.terminating
+
+
+def _entries(serve: Known[ServeView | None], pods: list[PodView]) -> list[PodView]:
+    """Worker pods that take requests: those with an ingress, or all where Ray does not say."""
+    workers = [pod for pod in pods if not pod.head]
+    if serve is None or isinstance(serve, Unknown):
+        return workers
+    taking = {one.pod for one in serve.ingresses if one.state == "RUNNING"}
+    return [pod for pod in workers if pod.name in taking]
+
+
+def _serving_cluster(
+    service: Known[RayServiceView | None], clusters: Known[list[Object]]
+) -> Known[Object | None]:
+    """The RayCluster that serves, or that is going to: the active one, else the pending one, else the newest."""
+    if isinstance(clusters, Unknown):
+        return clusters
+    named = {one["metadata"]["name"]: one for one in clusters if not one["metadata"].get("deletionTimestamp")}
+    if isinstance(service, RayServiceView):
+        for name in (service.active_cluster, service.pending_cluster):
+            if name in named:
+                return named[name]
+    newest = sorted(named.values(), key=lambda one: one["metadata"].get("creationTimestamp") or "")
+    return newest[-1] if newest else None
+
+
+def _version(cluster: Object) -> str | None:
+    version: str | None = (cluster["metadata"].get("annotations") or {}).get(_KUBERAY_VERSION)
+    return version

@@ -1,0 +1,65 @@
+"""One completion of one token through the serving path: the only proof that it serves.
+
+Neither ``/v1/models``, nor Serve's status, nor the RayService's conditions notice an engine whose stage died
+under load; a completion does (see the failures in docs/architecture.md). The header lets rayspan_serving tell
+the probe from users: it needs no API key and is left out of the latencies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+import aiohttp
+
+from rayspan.report.observed import CompletionView, PodView
+
+HEADER: Final = "x-rayspan-probe"
+_WORDS: Final = 300
+"""Characters kept of an answer that is none."""
+
+
+async def complete(
+    session: aiohttp.ClientSession,
+    pod: PodView,
+    *,
+    port: int,
+    model: str,
+    token: str,
+    timeout_seconds: float,
+    clock: Callable[[], float],
+) -> CompletionView:
+    """Ask a worker pod for one token; chat first, plain completion for a model without a chat template."""
+    common: dict[str, Any] = {"model": model, "max_tokens": 1, "temperature": 0}
+    chat = common | {"messages": [{"role": "user", "content": "Hi"}]}
+    plain = common | {"prompt": "Hi"}
+    started = clock()
+    status, words = 0, ""
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            for path, body in (("/v1/chat/completions", chat), ("/v1/completions", plain)):
+                status, words = await _ask(session, f"http://{pod.ip}:{port}{path}", body, token)
+                if status not in (400, 404):
+                    break
+    except TimeoutError:
+        status, words = 0, f"no answer within {timeout_seconds:g} s"
+    except (aiohttp.ClientError, OSError) as error:
+        status, words = 0, str(error) or type(error).__name__
+    ok = status == 200
+    detail = f"HTTP {status}: {words}" if status and not ok else words
+    return CompletionView(
+        ok=ok,
+        at=started,
+        seconds=clock() - started,
+        # Pods are asked in turn: with a pod's name in it the message would never be the same twice.
+        detail=f"One token was asked for: {'answered' if ok else detail}",
+    )
+
+
+async def _ask(session: aiohttp.ClientSession, url: str, body: dict[str, Any], token: str) -> tuple[int, str]:
+    async with session.post(url, json=body, headers={HEADER: token}) as response:
+        text = await response.text(errors="replace")
+        if response.status == 200 and '"choices"' not in text:
+            return 502, text[:_WORDS]
+        return response.status, text[:_WORDS]

@@ -1,0 +1,150 @@
+"""Ray's dashboard on the head pod: the Serve application, its replicas, and where every vLLM worker runs.
+
+Shapes are those of Ray 2.60: ``ServeInstanceDetails`` (ray/serve/schema.py), ``ActorState`` and ``NodeState``
+(ray/util/state/common.py). A vLLM worker is an actor of class ``RayWorkerProc`` named
+``vllm_Worker_<instance>[_TP<i>][_PP<j>]`` (vllm/v1/executor/ray_utils.py); it belongs to the replica whose
+actor is in the same placement group, and runs on the pod that has the address of its Ray node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import aiohttp
+
+from rayspan import errors
+from rayspan.render import names
+from rayspan.report.observed import PodView, RankView, ReplicaView, ServeView
+
+_HEADER: Final = "x-ray-authorization"
+_WORKER_CLASS: Final = "RayWorkerProc"
+_WORKER: Final = re.compile(r"^vllm_Worker_.+?(?:_TP(?P<tensor>\d+))?(?:_PP(?P<stage>\d+))?(?:_PCP\d+)?$")
+_LIMIT: Final = "10000"
+"""Most rows that Ray's API server gives in one answer; its default is 100."""
+_ENGINE: Final = "LLMServer"
+
+Row = Mapping[str, Any]
+
+
+class Dashboard:
+    """The dashboard of one head pod."""
+
+    def __init__(self, session: aiohttp.ClientSession, ip: str, token: str, timeout_seconds: float) -> None:
+        self._session = session
+        self._base = f"http://{ip}:{names.DASHBOARD_PORT}"
+        self._headers = {_HEADER: f"Bearer {token}"}
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+
+    async def serve(self, application: str, pods: Iterable[PodView]) -> ServeView | None:
+        """The application as Ray has it; None: Ray does not know it yet. Raises SourceFailed."""
+        details = await self._get("/api/serve/applications/", [("api_type", "declarative")])
+        if application not in details.get("applications", {}):
+            return None
+        alive, dead, nodes = await asyncio.gather(
+            self._rows("actors", ("state", "!=", "DEAD")),
+            self._rows("actors", ("class_name", "=", _WORKER_CLASS), ("state", "=", "DEAD")),
+            self._rows("nodes"),
+        )
+        return serve_view(details, application, [*dead, *alive], nodes, pods)
+
+    async def _rows(self, table: str, *filters: tuple[str, str, str]) -> list[Row]:
+        query: list[tuple[str, str]] = [("limit", _LIMIT), ("detail", "1"), ("timeout", "3")]
+        for key, predicate, value in filters:
+            query += [("filter_keys", key), ("filter_predicates", predicate), ("filter_values", value)]
+        answer = await self._get(f"/api/v0/{table}", query)
+        rows: list[Row] = ((answer.get("data") or {}).get("result") or {}).get("result") or []
+        return rows
+
+    async def _get(self, path: str, query: list[tuple[str, str]]) -> dict[str, Any]:
+        try:
+            async with self._session.get(
+                self._base + path, headers=self._headers, timeout=self._timeout, params=query
+            ) as response:
+                if response.status != 200:
+                    words = (await response.text(errors="replace"))[:200]
+                    raise errors.SourceFailed(
+                        f"Ray's dashboard answered {path} with HTTP {response.status}: {words}"
+                    )
+                answer = await response.json(content_type=None)
+        except TimeoutError as error:
+            raise errors.SourceFailed(
+                f"Ray's dashboard did not answer {path} within {self._timeout.total:g} s"
+            ) from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise errors.SourceFailed(
+                f"Ray's dashboard cannot be read at {self._base}{path}: {error}"
+            ) from error
+        if not isinstance(answer, dict):
+            raise errors.SourceFailed(f"Ray's dashboard answered {path} with something else than an object")
+        return answer
+
+
+def serve_view(
+    details: Row, application: str, actors: Iterable[Row], nodes: Iterable[Row], pods: Iterable[PodView]
+) -> ServeView:
+    """The application from the answers of the dashboard. Of two actors for one rank the later listed counts."""
+    app = details["applications"][application]
+    pod_by_ip = {pod.ip: pod.name for pod in pods if pod.ip and pod.phase == "Running"}
+    pod_by_node = {
+        node["node_id"]: pod_by_ip.get(node.get("node_ip") or "")
+        for node in nodes
+        if node.get("state") == "ALIVE"
+    }
+    group_by_actor: dict[str, str] = {}
+    ranks: dict[str, dict[tuple[int, int], RankView]] = {}
+    for actor in actors:
+        group = actor.get("placement_group_id")
+        if not group:
+            continue
+        group_by_actor[actor["actor_id"]] = group
+        name = _WORKER.match(actor.get("name") or "") if actor.get("class_name") == _WORKER_CLASS else None
+        if name:
+            stage, tensor = int(name["stage"] or 0), int(name["tensor"] or 0)
+            ranks.setdefault(group, {})[stage, tensor] = RankView(
+                stage=stage,
+                tensor=tensor,
+                state=actor.get("state", ""),
+                pod=pod_by_node.get(actor.get("node_id") or ""),
+            )
+
+    def views(deployment: Row) -> Iterable[ReplicaView]:
+        for replica in deployment.get("replicas") or ():
+            group = group_by_actor.get(replica.get("actor_id") or "", "")
+            yield ReplicaView(
+                id=replica["replica_id"],
+                state=replica.get("state", ""),
+                actor_id=replica.get("actor_id"),
+                pod=pod_by_ip.get(replica.get("node_ip") or "") or replica.get("node_instance_id"),
+                ranks=tuple(rank for _, rank in sorted(ranks.get(group, {}).items())),
+                started_at=replica.get("start_time_s"),
+            )
+
+    deployments = app.get("deployments") or {}
+    return ServeView(
+        status=app.get("status", ""),
+        message=_message(app),
+        replicas=tuple(
+            view
+            for name, one in sorted(deployments.items())
+            if name.startswith(_ENGINE)
+            for view in views(one)
+        ),
+        ingresses=tuple(
+            view
+            for name, one in sorted(deployments.items())
+            if name.startswith(names.INGRESS_DEPLOYMENT)
+            for view in views(one)
+        ),
+        proxies=sum(one.get("status") == "HEALTHY" for one in (details.get("proxies") or {}).values()),
+    )
+
+
+def _message(app: Row) -> str:
+    """The application's own words, or else those of the deployments that have any."""
+    if app.get("message"):
+        return str(app["message"])
+    words = (one.get("message") for _, one in sorted((app.get("deployments") or {}).items()))
+    return " ".join(str(one) for one in words if one)

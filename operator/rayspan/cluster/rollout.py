@@ -1,0 +1,110 @@
+"""Carry what was rendered to the cluster: apply it, replace an old RayCluster, scale the running one."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any, Final
+
+from rayspan import errors
+from rayspan.api.v1alpha1 import LLMDeployment, UpdateType
+from rayspan.cluster import kinds, tokens
+from rayspan.cluster.client import Client
+from rayspan.cluster.memory import Memory
+from rayspan.plan.types import Plan
+from rayspan.render import names, recorded_plan, token_secret
+from rayspan.render.scale import cluster_scale
+from rayspan.report.observed import Observed, RayClusterView, Unknown
+
+Object = dict[str, Any]
+
+_SECRET_SECONDS: Final = 30.0
+"""How often the Secret, which may not be read, is written again while the deployment is not Ready."""
+
+
+async def roll_out(
+    client: Client,
+    deployment: LLMDeployment,
+    wanted: tuple[Object, ...],
+    memory: Memory,
+    master_key: bytes,
+    now: float,
+) -> str | None:
+    """Apply the Secret and what is wanted, or stop what runs for no replicas; the API server's no, in its words.
+
+    RayClusters of another revision are deleted so that KubeRay makes a new one, but not with the strategy
+    NewCluster: then it brings a second cluster up beside the first.
+    """
+    try:
+        if not deployment.spec.replicas:
+            await _stop(client, deployment)
+        elif wanted:
+            await _write_secret(client, deployment, memory, master_key, now)
+        for thing in wanted:
+            live = await client.apply(thing)
+            if thing["kind"] == kinds.RAY_SERVICE.name and not live["metadata"].get("deletionTimestamp"):
+                await _replace_old_clusters(client, deployment, thing["metadata"]["annotations"])
+    except errors.KindMissing:
+        return None  # the look that follows finds it missing as well
+    except errors.ApiError as error:
+        return error.message or str(error)
+    return None
+
+
+async def _write_secret(
+    client: Client, deployment: LLMDeployment, memory: Memory, master_key: bytes, now: float
+) -> None:
+    if memory.settled or now - memory.secret_at < _SECRET_SECONDS:
+        return
+    uid = deployment.metadata.uid
+    ray, probe = (tokens.derive(master_key, purpose, uid) for purpose in (tokens.RAY, tokens.PROBE))
+    await client.apply_unread(token_secret(deployment, ray, probe))
+    memory.secret_at = now
+
+
+async def _replace_old_clusters(
+    client: Client, deployment: LLMDeployment, annotations: dict[str, str]
+) -> None:
+    if deployment.spec.update_strategy.type is not UpdateType.RECREATE:
+        return
+    namespace, name = deployment.metadata.namespace, deployment.metadata.name
+    labels = f"{names.DEPLOYMENT_LABEL}={name}"
+    for cluster in await client.find(kinds.RAY_CLUSTER, namespace, labels=labels):
+        metadata = cluster["metadata"]
+        made_from = (metadata.get("annotations") or {}).get(names.CLUSTER_REVISION)
+        if made_from != annotations[names.CLUSTER_REVISION] and not metadata.get("deletionTimestamp"):
+            await client.delete(kinds.RAY_CLUSTER, namespace, metadata["name"], metadata["uid"])
+
+
+async def _stop(client: Client, deployment: LLMDeployment) -> None:
+    namespace, name = deployment.metadata.namespace, names.ray_service(deployment.metadata.name)
+    live = await client.get(kinds.RAY_SERVICE, namespace, name)
+    if live is None or live["metadata"].get("deletionTimestamp"):
+        return
+    owners = {one["uid"] for one in live["metadata"].get("ownerReferences") or ()}
+    if deployment.metadata.uid in owners:
+        await client.delete(kinds.RAY_SERVICE, namespace, name, live["metadata"]["uid"])
+
+
+async def scale(client: Client, deployment: LLMDeployment, plan: Plan, seen: Observed) -> None:
+    """Give the running RayCluster as many pods per stage as there are replicas wanted."""
+    if not isinstance(seen.ray_cluster, RayClusterView) or isinstance(seen.pods, Unknown):
+        return
+    serve = None if isinstance(seen.serve, Unknown) else seen.serve
+    operations = cluster_scale(plan, deployment.spec.replicas, seen.ray_cluster, seen.pods, serve)
+    if operations:
+        with suppress(errors.ApiError):  # the next pass sees what it was refused for
+            namespace, name = deployment.metadata.namespace, seen.ray_cluster.name
+            await client.patch(kinds.RAY_CLUSTER, namespace, name, operations)
+
+
+async def running_plan(client: Client, deployment: LLMDeployment, memory: Memory) -> Plan | None:
+    """The plan of the live RayService: remembered, or read back once after a start; None: there is none."""
+    if not memory.plan_read:
+        namespace, name = deployment.metadata.namespace, names.ray_service(deployment.metadata.name)
+        try:
+            live = await client.get(kinds.RAY_SERVICE, namespace, name)
+        except errors.KindMissing:
+            live = None
+        memory.plan = recorded_plan(live["metadata"].get("annotations") or {}) if live else None
+        memory.plan_read = True
+    return memory.plan

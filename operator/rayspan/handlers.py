@@ -1,0 +1,59 @@
+"""The only kopf decorators. Handlers wake loops and answer probes; they decide nothing and write nothing."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import kopf
+
+from rayspan.api.v1alpha1 import GROUP, PLURAL, VERSION
+from rayspan.render.names import DEPLOYMENT_LABEL
+from rayspan.settings import Settings
+from rayspan.telemetry import Telemetry
+from rayspan.wakeups import Wakeups
+
+_OWNED: Final = (("ray.io", "v1", "rayservices"), ("ray.io", "v1", "rayclusters"), ("", "v1", "pods"))
+
+
+def register(
+    registry: kopf.OperatorRegistry, wakeups: Wakeups, settings: Settings, telemetry: Telemetry
+) -> None:
+    """Hang the handlers into a registry."""
+
+    @kopf.on.startup(registry=registry)
+    async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
+        # One process works at a time; it is not kopf's peering that sees to that.
+        settings.peering.standalone = True
+        settings.networking.request_timeout = 60
+        settings.watching.chunk_size = 500
+        # Events of the operator are written by the flow, on transitions; kopf's own would be one per log line.
+        settings.posting.enabled = False
+        for resource in _OWNED:
+            settings.watching.label_selectors[resource] = DEPLOYMENT_LABEL
+
+    @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
+    async def deployment_changed(
+        namespace: str | None, name: str | None, meta: kopf.Meta, event: Any, **_: Any
+    ) -> None:
+        # Its own status is no news to it.
+        wakeups.wake(
+            namespace, name, (event["type"], meta.get("uid"), meta.get("generation"), *_leaving(meta))
+        )
+
+    async def owned_changed(namespace: str | None, labels: kopf.Labels, **_: Any) -> None:
+        wakeups.wake(namespace, labels.get(DEPLOYMENT_LABEL))
+
+    for resource in _OWNED:
+        kopf.on.event(*resource, registry=registry, labels={DEPLOYMENT_LABEL: kopf.PRESENT})(owned_changed)
+
+    @kopf.on.probe(registry=registry, id="oldest-pass-seconds")
+    async def alive(**_: Any) -> float:
+        age = telemetry.oldest_pass_seconds()
+        if age > settings.pass_deadline_seconds:
+            # Any other exception would be retried for a minute, and the probe would hang.
+            raise kopf.PermanentError(f"a pass has been under way for {age:.0f} s")
+        return round(age, 1)
+
+
+def _leaving(meta: kopf.Meta) -> tuple[object, ...]:
+    return (meta.get("deletionTimestamp"),)

@@ -1,0 +1,106 @@
+"""The operator process: kopf embedded, with a registry, settings and tasks of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from typing import Any, Final
+
+import aiohttp
+import kopf
+
+from rayspan.cluster.client import connect
+from rayspan.cluster.memory import Memories
+from rayspan.cluster.observe import Observer
+from rayspan.handlers import register
+from rayspan.reconcile import Reconcile
+from rayspan.render import RenderSettings
+from rayspan.report.input import Settings as ReportSettings
+from rayspan.settings import Settings
+from rayspan.telemetry import Telemetry, configure_logs
+from rayspan.wakeups import Wakeups
+
+log = logging.getLogger("rayspan")
+
+WATCH_AGAIN_SECONDS: Final = 2.0
+
+
+def run(settings: Settings) -> None:
+    """Work until SIGINT or SIGTERM. Raises SettingsError before anything is touched."""
+    configure_logs(settings.log_format, settings.log_level)
+    master_key, lasting = settings.master_key()
+    if not lasting:
+        log.warning(
+            "No key file (RAYSPAN_KEY_FILE): tokens are derived from a key that this process forgets. "
+            "Clusters that run cannot be read after the next start, until their pods are made anew."
+        )
+    asyncio.run(operate(settings, master_key))
+
+
+async def operate(settings: Settings, master_key: bytes, stop: asyncio.Event | None = None) -> None:
+    """Work until told to stop, by a signal or the event."""
+    if settings.kubeconfig:
+        # kopf logs in by itself, and finds the file only here.
+        os.environ["KUBECONFIG"] = settings.kubeconfig
+    telemetry = Telemetry()
+    telemetry.serve(settings.listen_host, settings.metrics_port)
+    client = await connect(settings.kubeconfig, settings.api_timeout_seconds)
+    # Pods' addresses come and go: no connection is kept, and no proxy of the environment is for them.
+    connector = aiohttp.TCPConnector(limit=0, force_close=True)
+    async with aiohttp.ClientSession(connector=connector, trust_env=False) as session:
+        observer = Observer(client, session, settings, master_key, time.time)
+        flow = Reconcile(
+            observer=observer,
+            memories=Memories(settings.window_seconds),
+            render_settings=RenderSettings(serving_image=settings.serving_image),
+            report_settings=ReportSettings(window_seconds=settings.window_seconds),
+            telemetry=telemetry,
+        )
+        wakeups = Wakeups(flow, telemetry)
+        registry = kopf.OperatorRegistry()
+        register(registry, wakeups, settings, telemetry)
+        _log_in(registry, settings)
+        lag = asyncio.create_task(telemetry.watch_the_loop())
+        try:
+            await _watch(registry, settings, stop)
+        finally:
+            lag.cancel()
+            await wakeups.stop()
+            await client.close()
+
+
+async def _watch(registry: kopf.OperatorRegistry, settings: Settings, stop: asyncio.Event | None) -> None:
+    """Have kopf watch until told to stop.
+
+    It gives up when a kind that it watches is uninstalled, as KubeRay may be; then it begins afresh, while the
+    loops go on.
+    """
+    while True:
+        try:
+            await kopf.operator(
+                registry=registry,
+                stop_flag=stop,
+                clusterwide=not settings.watch_namespaces,
+                namespaces=settings.watch_namespaces,
+                liveness_endpoint=_liveness(settings),
+            )
+        except Exception:
+            log.exception("watching came to an end; it begins again in %g s", WATCH_AGAIN_SECONDS)
+            await asyncio.sleep(WATCH_AGAIN_SECONDS)
+        else:
+            return
+
+
+def _liveness(settings: Settings) -> str | None:
+    return f"http://{settings.listen_host}:{settings.listen_port}/healthz" if settings.listen_port else None
+
+
+def _log_in(registry: kopf.OperatorRegistry, settings: Settings) -> None:
+    """How kopf logs in: as the client does, the pod's service account unless a kubeconfig is named."""
+
+    @kopf.on.login(registry=registry, id="log-in")
+    def log_in(**arguments: Any) -> kopf.ConnectionInfo | None:
+        in_pod = None if settings.kubeconfig else kopf.login_with_service_account(**arguments)
+        return in_pod or kopf.login_with_kubeconfig(**arguments)

@@ -1,0 +1,49 @@
+"""What the planner is told: facts of the model and of the nodes. Gathered elsewhere, frozen here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """Facts of a model as its ``config.json`` has them, and of the image that is going to serve it."""
+
+    layers: int
+    architecture: str | None = None
+    attention_heads: int | None = None
+    kv_heads: int | None = None
+    hidden_size: int | None = None
+    vocabulary_size: int | None = None
+    supports_pipeline: bool | None = None
+    """Whether vLLM's class for the architecture can be cut into stages; None: not known."""
+
+
+@dataclass(frozen=True)
+class Taint:
+    """A node's taint."""
+
+    key: str
+    value: str
+    effect: str
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """One Kubernetes node."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[Taint, ...] = ()
+    gpus: int = 0
+    """Allocatable GPUs, whoever holds them."""
+    gpu_resource: str = "nvidia.com/gpu"
+    """Extended resource that counts them."""
+    gpus_held_by_others: int = 0
+    """GPUs requested by pods that do not belong to the deployment being planned."""
+    ready: bool = True
+    cordoned: bool = False
+    gpu_product: str | None = None
+    gpu_memory: str | None = None
+    """Memory of one GPU as a Kubernetes quantity."""

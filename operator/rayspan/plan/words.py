@@ -1,0 +1,25 @@
+"""Numbers and lists in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+
+def count(number: int, singular: str, plural: str | None = None) -> str:
+    """``1 stage``, ``2 stages``."""
+    return f"{number} {singular if number == 1 else plural or singular + 's'}"
+
+
+def listed(things: Iterable[object], last: str = "and", most: int = 12) -> str:
+    """``a, b and c``; beyond ``most`` the rest is counted."""
+    words = [str(thing) for thing in things]
+    if len(words) > most:
+        words = [*words[:most], f"{len(words) - most} more"]
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def labels(selector: Mapping[str, str]) -> str:
+    """``{a: b, c: d}``, as it is written in YAML."""
+    return "{" + ", ".join(f"{key}: {value}" for key, value in sorted(selector.items())) + "}"

@@ -1,0 +1,120 @@
+"""The flow for one LLMDeployment, once: read, plan, render, apply, observe, report.
+
+Level-triggered: it looks at the world afresh, does what is missing and says when to look again. What is
+refused changes nothing: the last good version goes on serving, and the status says both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rayspan.api.conditions import ConditionType, Reason
+from rayspan.api.v1alpha1 import LLMDeployment, ModelStatus, Status
+from rayspan.cluster import kinds, rollout
+from rayspan.cluster.inspection import model_facts
+from rayspan.cluster.memory import Memories, Memory
+from rayspan.cluster.nodes import read_nodes
+from rayspan.cluster.observe import Observer
+from rayspan.cluster.status import write_status
+from rayspan.cluster.stored import stored
+from rayspan.errors import ApiError
+from rayspan.plan.facts import ModelFacts, NodeFacts
+from rayspan.plan.model_checks import pod_template_shape
+from rayspan.plan.plan import plan
+from rayspan.plan.types import Answer, Invalid, Plan
+from rayspan.render import RenderSettings, names, objects
+from rayspan.report import input as report
+from rayspan.report.observed import Known, Unknown
+from rayspan.report.status import status
+from rayspan.telemetry import Telemetry
+
+
+@dataclass(frozen=True)
+class Reconcile:
+    """The flow, with its ways to look, to tell and to remember."""
+
+    observer: Observer
+    memories: Memories
+    render_settings: RenderSettings
+    report_settings: report.Settings
+    telemetry: Telemetry
+
+    async def __call__(self, key: tuple[str, str]) -> float | None:
+        """One pass; seconds until the next look, None when there is no such object any more."""
+        client, clock = self.observer.client, self.observer.clock
+        thing = await client.get(kinds.LLM_DEPLOYMENT, *key)
+        if thing is None or thing["metadata"].get("deletionTimestamp"):
+            self.memories.forget(key)
+            return None
+        deployment, wrong = stored(thing)
+        memory = self.memories.of(key, deployment.metadata.uid)
+        nodes = await read_nodes(client, *key)
+        running = await rollout.running_plan(client, deployment, memory)
+        model, said = await self._plan(deployment, wrong, memory, nodes, running)
+        wanted = objects(deployment, said, self.render_settings) if isinstance(said, Plan) else ()
+        refusal = await rollout.roll_out(
+            client, deployment, wanted, memory, self.observer.master_key, clock()
+        )
+        applied = said if isinstance(said, Plan) and wanted and not refusal else None
+        memory.plan = (applied or running) if deployment.spec.replicas else None
+        observed = await self.observer.observe(deployment, memory, _gpu_resource(said, running))
+        if applied:
+            await rollout.scale(client, deployment, applied, observed)
+        new = status(
+            report.Input(
+                deployment=deployment,
+                answer=said,
+                observed=observed,
+                nodes=nodes,
+                revision=wanted[0]["metadata"]["annotations"][names.REVISION] if wanted else None,
+                last_good=None if observed.ray_service is None else running,
+                apply_error=refusal,
+                model=model or deployment.status.model,
+                url=names.url(deployment),
+                selector=names.selector(deployment.metadata.name),
+                service=names.serve_service(deployment.metadata.name),
+                settings=self.report_settings,
+            )
+        )
+        if await write_status(client, deployment, new, memory, self.report_settings, clock()):
+            self.telemetry.status_written()
+        memory.settle(_is_ready(new), clock())
+        return self._pause(said, memory)
+
+    async def _plan(
+        self,
+        deployment: LLMDeployment,
+        wrong: str | None,
+        memory: Memory,
+        nodes: Known[tuple[NodeFacts, ...]],
+        running: Plan | None,
+    ) -> tuple[ModelStatus | None, Answer | report.Refused | report.Inspecting]:
+        if wrong:
+            return None, report.Refused(Reason.INVALID_SPEC, wrong)
+        if odd := pod_template_shape(deployment.spec, None):
+            return None, Invalid(odd)  # before anything is rendered from it
+        try:
+            model = await model_facts(self.observer.client, deployment, self.render_settings, memory)
+        except ApiError as error:
+            refusal = f"The Job that inspects the model was refused: {error.message or error}"
+            return None, report.Refused(Reason.MODEL_UNREADABLE, refusal)
+        if not isinstance(model, ModelStatus):
+            return None, model
+        facts = ModelFacts(**model.model_dump(include=set(ModelFacts.__dataclass_fields__)))
+        return model, plan(deployment.spec, facts, None if isinstance(nodes, Unknown) else nodes, running)
+
+    def _pause(self, said: object, memory: Memory) -> float:
+        settings = self.observer.settings
+        if memory.settled or isinstance(said, Invalid | report.Refused):
+            return settings.calm_seconds
+        waiting = self.observer.clock() - memory.unsettled_at
+        return min(settings.calm_seconds, max(settings.fast_seconds, waiting / settings.patience))
+
+
+def _is_ready(new: Status) -> bool:
+    return any(one.type == ConditionType.READY and one.status == "True" for one in new.conditions or ())
+
+
+def _gpu_resource(said: object, running: Plan | None) -> str:
+    shown = said if isinstance(said, Plan) else running
+    return shown.gpu_resource if shown else "nvidia.com/gpu"

@@ -1,0 +1,17 @@
+"""PURE. From a spec and a plan to the wanted Kubernetes objects, byte-for-byte deterministic."""
+
+from rayspan.render.inspect_job import inspect_job, inspect_key
+from rayspan.render.ray_service import objects, ray_service
+from rayspan.render.record import recorded_plan
+from rayspan.render.settings import RenderSettings
+from rayspan.render.token_secret import token_secret
+
+__all__ = [
+    "RenderSettings",
+    "inspect_job",
+    "inspect_key",
+    "objects",
+    "ray_service",
+    "recorded_plan",
+    "token_secret",
+]

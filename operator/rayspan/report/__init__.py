@@ -1,0 +1,1 @@
+"""PURE. From spec, plan and what was observed to the status document."""

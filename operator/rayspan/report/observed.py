@@ -1,0 +1,177 @@
+"""What was observed. Every source may be missing, late or lying, so each field is a value or Unknown.
+
+``cluster/observe.py`` fills these; everything in ``report`` reads them. Times are seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias, TypeVar
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A fact that could not be read, and why: a clause that names the source, as ``the pods cannot be read: ...``."""
+
+    because: str
+
+
+T = TypeVar("T")
+Known: TypeAlias = T | Unknown
+
+
+@dataclass(frozen=True)
+class PodView:
+    """One Ray pod."""
+
+    name: str
+    uid: str
+    cluster: str
+    """RayCluster it belongs to (label ray.io/cluster)."""
+    group: str
+    """Worker group (label ray.io/group); ``headgroup`` for the head."""
+    head: bool
+    node: str | None
+    ip: str | None
+    phase: str
+    ready: bool
+    terminating: bool
+    restarts: int
+    image: str
+    created_at: float
+    gpus: int = 0
+    """GPUs that its containers are limited to."""
+    unschedulable: str | None = None
+    """The scheduler's own words, when it finds no node."""
+    waiting_reason: str | None = None
+    """Why a container waits, such as ImagePullBackOff or CreateContainerConfigError."""
+    waiting_message: str | None = None
+    last_exit: str | None = None
+    """Last words of a container that ended: reason, exit code, message."""
+
+
+@dataclass(frozen=True)
+class RayServiceView:
+    """The owned RayService."""
+
+    generation: int
+    observed_generation: int
+    active_cluster: str | None
+    pending_cluster: str | None
+    revision: str | None
+    """Rayspan's annotation: hash of what was rendered."""
+
+
+@dataclass(frozen=True)
+class WorkerGroupView:
+    """A worker group as the running RayCluster has it."""
+
+    name: str
+    replicas: int
+    workers_to_delete: tuple[str, ...] = ()
+    """scaleStrategy.workersToDelete: KubeRay never clears it."""
+
+
+@dataclass(frozen=True)
+class RayClusterView:
+    """The RayCluster that serves now."""
+
+    name: str
+    groups: tuple[WorkerGroupView, ...]
+    """In the order of the cluster's spec: a patch names them by index."""
+
+
+@dataclass(frozen=True)
+class RankView:
+    """One vLLM worker: one tensor rank of one stage, as Ray's actor table has it."""
+
+    stage: int
+    tensor: int
+    state: str
+    """Ray's actor state: ALIVE, PENDING_CREATION, RESTARTING, DEAD, ..."""
+    pod: str | None
+    """Pod of the Ray node that the actor runs on."""
+
+
+@dataclass(frozen=True)
+class ReplicaView:
+    """One replica of the Serve deployment that holds the engines."""
+
+    id: str
+    state: str
+    """Serve's replica state: STARTING, RUNNING, STOPPING, ..."""
+    actor_id: str | None
+    pod: str | None
+    ranks: tuple[RankView, ...] = ()
+    started_at: float | None = None
+    """When Serve started it (``start_time_s``): a completion from before it proves nothing of it."""
+
+
+@dataclass(frozen=True)
+class ServeView:
+    """The Serve application, from the head's dashboard."""
+
+    status: str
+    """NOT_STARTED, DEPLOYING, DEPLOY_FAILED, RUNNING, UNHEALTHY, DELETING."""
+    message: str
+    replicas: tuple[ReplicaView, ...]
+    """Replicas that hold an engine."""
+    ingresses: tuple[ReplicaView, ...]
+    """Replicas that take requests."""
+    proxies: int
+    """HTTP proxies that are healthy."""
+
+
+@dataclass(frozen=True)
+class CompletionView:
+    """The last completion that came, or did not come, through the serving path."""
+
+    ok: bool
+    at: float
+    seconds: float
+    detail: str
+    """What was asked and what came back; no pod and no elapsed time, which would make every look new."""
+
+
+Labels = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Cumulative buckets as a metrics page has them: upper bounds ascending, the last is infinity."""
+
+    bounds: tuple[float, ...]
+    counts: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Scrape:
+    """The wanted lines of one pod's metrics page. A series' labels include those that tell processes apart."""
+
+    at: float
+    pod_uid: str
+    histograms: Mapping[tuple[str, Labels], Histogram] = field(default_factory=dict)
+    values: Mapping[tuple[str, Labels], float] = field(default_factory=dict)
+    """Counters and gauges."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Everything one pass saw."""
+
+    at: float
+    ray_service: Known[RayServiceView | None]
+    """None: there is none."""
+    ray_cluster: Known[RayClusterView | None]
+    pods: Known[tuple[PodView, ...]]
+    serve: Known[ServeView | None]
+    """None: no head answers yet because none runs."""
+    completion: Known[CompletionView | None]
+    """None: none was tried yet."""
+    scrapes: tuple[Scrape, ...] = ()
+    """All scrapes of the window, oldest first; empty: no pod answered."""
+    kuberay: Known[str | None] = None
+    """Version of the KubeRay operator; None: it could not be told from what is readable."""
+    ray_service_kind: bool = True
+    """Whether the API server knows the kind RayService; False: KubeRay is not installed."""

@@ -1,0 +1,211 @@
+"""Checks from running pods to answers: PlacementVerified, Serving and ObjectivesMet, in order of diagnosis."""
+
+from __future__ import annotations
+
+from rayspan.api.conditions import Reason
+from rayspan.report import latency
+from rayspan.report.observed import Unknown
+from rayspan.report.placement import LOST, StagePlace, StageState
+from rayspan.report.scene import Finding, Scene, false, true, unknown, unobserved
+from rayspan.report.words import quote
+
+
+def stopped(scene: Scene) -> Finding | None:
+    """spec.replicas is 0."""
+    return None if scene.desired else false(Reason.STOPPED, "spec.replicas is 0.")
+
+
+# ----------------------------------------------------------------------------------- PlacementVerified
+
+
+def nothing_placed(scene: Scene) -> Finding | None:
+    """There is nothing to verify, or nothing to verify it against."""
+    if scene.given.observed.ray_service is None or not scene.given.observed.ray_service_kind:
+        return false(Reason.NOT_REACHED, "There is no RayService yet.")
+    if scene.plan is None:
+        return false(Reason.NOT_REACHED, "There is no accepted plan to hold the stages against.")
+    return None
+
+
+def placement_unread(scene: Scene) -> Finding | None:
+    """A source that the proof needs did not answer."""
+    observed = scene.given.observed
+    if isinstance(observed.pods, Unknown):
+        return unobserved(observed.pods)
+    if isinstance(observed.serve, Unknown):
+        return unobserved(observed.serve)
+    if observed.serve is None:
+        return false(Reason.NOT_REACHED, "Ray Serve has no application yet.")
+    return None
+
+
+def ranks_split(scene: Scene) -> Finding | None:
+    """Tensor ranks of one stage in different pods."""
+    split = _stages(scene, StageState.SPLIT)
+    if not split:
+        return None
+    return false(Reason.TENSOR_RANKS_SPLIT, *_whys(split), "They give way to new ones by themselves.")
+
+
+def misplaced(scene: Scene) -> Finding | None:
+    """A stage on a node that the plan does not allow."""
+    wrong = _stages(scene, StageState.MISPLACED)
+    return false(Reason.MISPLACED, *_whys(wrong)) if wrong else None
+
+
+def stages_missing(scene: Scene) -> Finding | None:
+    """Fewer stages run than planned."""
+    if scene.placement is None or scene.plan is None:
+        return None
+    stages = [s for r in scene.placement.replicas if not r.going for s in r.stages]
+    running = sum(stage.state is StageState.RUNNING for stage in stages)
+    wanted = scene.desired * scene.plan.pipeline
+    lost = [stage for stage in stages if stage.state in LOST]
+    if running >= wanted and not lost:
+        return None
+    whys = _whys(lost or [stage for stage in stages if stage.state is not StageState.RUNNING])
+    return false(Reason.STAGES_MISSING, f"{running} of {wanted} stages run.", *whys)
+
+
+def nodes_unread(scene: Scene) -> Finding | None:
+    """Stages run, but their nodes' labels are not known."""
+    if isinstance(scene.given.nodes, Unknown):
+        needed = scene.plan is not None and any(stage.node_selector for stage in scene.plan.stages)
+        return unobserved(scene.given.nodes) if needed else None
+    unverified = [s for s in scene.placement.stages if not s.verified] if scene.placement else []
+    if not unverified:
+        return None
+    stage = unverified[0]
+    return unknown(
+        Reason.UNOBSERVED,
+        f"Stage {stage.stage} of replica {stage.replica}: the labels of node {stage.node} are not known.",
+    )
+
+
+def verified(scene: Scene) -> Finding | None:
+    """Ray's own state agrees with the plan."""
+    places = scene.placement.replicas if scene.placement else ()
+    where = "; ".join(
+        f"replica {place.replica.id}: " + ", ".join(f"stage {s.stage} on {s.node}" for s in place.stages)
+        for place in places
+        if place.ready
+    )
+    return true(Reason.VERIFIED, f"Read back from Ray: {where}.")
+
+
+# --------------------------------------------------------------------------------------------- Serving
+
+
+def nothing_to_serve(scene: Scene) -> Finding | None:
+    """Nothing was made yet."""
+    if not scene.given.observed.ray_service_kind or scene.given.observed.ray_service is None:
+        return false(Reason.NOT_REACHED, "There is no RayService yet.")
+    return None
+
+
+def no_replica_able(scene: Scene) -> Finding | None:
+    """Ray and the pods show for certain that no replica is whole."""
+    serve, places = scene.serve, scene.placement
+    if serve is None or places is None or any(place.able for place in places.replicas):
+        return None
+    words = quote(serve.message)
+    if serve.status in ("DEPLOY_FAILED", "UNHEALTHY"):
+        return false(
+            Reason.APPLICATION_FAILED, f"Ray Serve says {serve.status}: {words or 'no more than that.'}"
+        )
+    if lost := [stage for stage in places.stages if stage.state in LOST]:
+        return false(Reason.STAGE_LOST, *_whys(lost))
+    return false(Reason.APPLICATION_DEPLOYING, f"Ray Serve is starting the replicas ({serve.status}).", words)
+
+
+def completion_unread(scene: Scene) -> Finding | None:
+    """Nobody could ask."""
+    completion = scene.given.observed.completion
+    return unobserved(completion) if isinstance(completion, Unknown) else None
+
+
+def completion_failed(scene: Scene) -> Finding | None:
+    """The last completion failed, or none came yet."""
+    completion = scene.given.observed.completion
+    if isinstance(completion, Unknown) or (completion and completion.ok):
+        return None
+    if scene.head_lost:
+        return false(Reason.HEAD_LOST, scene.head_lost)
+    if completion:
+        return false(Reason.NO_COMPLETION, f"The last completion failed: {quote(completion.detail)}")
+    if scene.given.observed.serve is None:
+        return false(Reason.NOT_REACHED, "Ray Serve has no application yet.")
+    return false(Reason.NOT_REACHED, "No completion was asked for yet.")
+
+
+def completion_stale(scene: Scene) -> Finding | None:
+    """An answer from too long ago, or from before every replica that is there now."""
+    completion = scene.given.observed.completion
+    if isinstance(completion, Unknown) or completion is None:
+        return None
+    most = scene.given.settings.completion_max_age_seconds
+    if scene.given.observed.at - completion.at > most:
+        return unknown(
+            Reason.UNOBSERVED, f"The last completion is older than {most:g} s and proves nothing now."
+        )
+    able = [place.replica for place in scene.placement.replicas if place.able] if scene.placement else []
+    if able and all((replica.started_at or 0.0) > completion.at for replica in able):
+        return false(
+            Reason.NOT_REACHED, "Every replica is newer than the last completion: the next one decides."
+        )
+    return None
+
+
+def answered(scene: Scene) -> Finding | None:
+    """It serves."""
+    return true(Reason.COMPLETION_ANSWERED, "A completion is answered through the serving path.")
+
+
+# --------------------------------------------------------------------------------------- ObjectivesMet
+
+
+def not_set(scene: Scene) -> Finding | None:
+    """Nobody asked for anything."""
+    if latency.bounds(scene.given.deployment.spec.objectives):
+        return None
+    return unknown(Reason.NOT_SET, "spec.objectives is empty.")
+
+
+def not_scraped(scene: Scene) -> Finding | None:
+    """No metrics page could be read."""
+    if scene.latency:
+        return None
+    return unknown(Reason.UNOBSERVED, "The pods' metrics were not read over any length of time yet.")
+
+
+def no_traffic(scene: Scene) -> Finding | None:
+    """Nothing to judge."""
+    objectives, now = scene.given.deployment.spec.objectives, scene.latency
+    if objectives and now and latency.judged(objectives, now):
+        return None
+    return unknown(Reason.NO_TRAFFIC, "No request ended in the window.")
+
+
+def exceeded(scene: Scene) -> Finding | None:
+    """A percentile is over its bound. The measured value is in status.latency: here it would change all the time."""
+    objectives, now = scene.given.deployment.spec.objectives, scene.latency
+    over = latency.exceeded(objectives, now) if objectives and now else []
+    return false(Reason.EXCEEDED, f"{'; '.join(over)}. status.latency has the values.") if over else None
+
+
+def within(scene: Scene) -> Finding | None:
+    """All are met."""
+    number = len(latency.bounds(scene.given.deployment.spec.objectives))
+    return true(
+        Reason.WITHIN, "The objective is met." if number == 1 else f"All {number} objectives are met."
+    )
+
+
+def _stages(scene: Scene, state: StageState) -> list[StagePlace]:
+    places = scene.placement.replicas if scene.placement else ()
+    return [stage for place in places if not place.going for stage in place.stages if stage.state is state]
+
+
+def _whys(stages: list[StagePlace], most: int = 4) -> list[str]:
+    more = [f"{len(stages) - most} more."] if len(stages) > most else []
+    return [stage.why for stage in stages[:most]] + more

@@ -1,0 +1,183 @@
+"""The status document: one call from what was seen to what is written, and whether it is worth a write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from rayspan.api.conditions import ConditionType, Phase, Reason
+from rayspan.api.v1alpha1 import (
+    Condition,
+    LatencyStatus,
+    PlanStatus,
+    Replicas,
+    StageStatus,
+    Status,
+    TrafficStatus,
+)
+from rayspan.plan.types import Plan
+from rayspan.report import durations
+from rayspan.report.bottleneck import diagnosis
+from rayspan.report.checks import conditions
+from rayspan.report.environment import environment
+from rayspan.report.input import Input, Settings
+from rayspan.report.latency import latency
+from rayspan.report.moments import timestamp
+from rayspan.report.observed import Unknown
+from rayspan.report.placement import StageState
+from rayspan.report.scene import Finding, Scene, known
+from rayspan.report.traffic import traffic
+from rayspan.report.window import Window
+from rayspan.report.words import message
+
+MOVED = 0.05
+"""A percentile or a rate that moved by more than this share is news."""
+
+
+def status(given: Input) -> Status:
+    """The whole status for what one pass saw. Pure: the time is ``given.observed.at``.
+
+    ``model_dump(by_alias=True, exclude_none=True, mode="json")`` is the document for ``/status``.
+    """
+    observed = given.observed
+    born = {pod.uid: pod.created_at for pod in known(observed.pods) or ()}
+    window = Window.of(observed.scrapes, observed.at, given.settings.window_seconds, born)
+    scene = Scene(given, latency(window))
+    found = conditions(scene)
+    running = sum(replica.state == "RUNNING" for replica in scene.serve.replicas) if scene.serve else 0
+    return Status(
+        observed_generation=given.deployment.metadata.generation,
+        phase=phase(scene, found).value,
+        conditions=[_condition(given, kind, finding) for kind, finding in found.items()],
+        url=given.url if scene.desired and observed.ray_service is not None else None,
+        replicas=Replicas(desired=scene.desired, ready=scene.ready),
+        selector=given.selector,
+        model=given.model,
+        plan=_plan(scene),
+        stages=_stages(scene),
+        latency=scene.latency if scene.desired else None,
+        traffic=traffic(window, running) if scene.desired else None,
+        diagnosis=diagnosis(scene, found),
+        environment=environment(scene) if scene.desired else None,
+    )
+
+
+def worth_writing(
+    old: Status, new: Status, seconds_since_write: float, settings: Settings | None = None
+) -> bool:
+    """Whether a reader would care for the difference.
+
+    Any change counts, save those of latency and traffic: they count when a percentile or a rate moved by
+    more than 5 % and the last write is at least 15 s ago. ``seconds_since_write``: of any status write of
+    this deployment; infinity when none is remembered.
+    """
+    still = {"latency": None, "traffic": None}
+    if old.model_copy(update=still) != new.model_copy(update=still):
+        return True
+    interval = (settings or Settings()).write_interval_seconds
+    return seconds_since_write >= interval and _moved(dict(_numbers(old)), dict(_numbers(new)))
+
+
+def phase(scene: Scene, found: Mapping[ConditionType, Finding]) -> Phase:
+    """One word for the conditions. What was serving before tells an update or a recovery from a start."""
+    before = scene.given.deployment.status
+    metadata = scene.given.deployment.metadata
+    ready, plan = found[ConditionType.READY], found[ConditionType.PLAN_ACCEPTED]
+    if metadata.deletion_timestamp:
+        return Phase.DELETING
+    if not scene.desired:
+        return Phase.STOPPED
+    if ready.status == "True":
+        return Phase.READY
+    if found[ConditionType.DEGRADED].status == "True":
+        return Phase.DEGRADED
+    if plan.status == "False":
+        return Phase.REFUSED
+    served = before.phase in (Phase.READY, Phase.DEGRADED, Phase.RECOVERING, Phase.UPDATING)
+    changed = before.observed_generation != metadata.generation or before.phase == Phase.UPDATING
+    if ready.reason == Reason.UPDATING or (served and changed):
+        return Phase.UPDATING
+    if served:
+        return Phase.RECOVERING
+    if found[ConditionType.PROVISIONED].reason in _NOT_BEGUN:
+        return Phase.PENDING
+    return Phase.STARTING
+
+
+_NOT_BEGUN = (Reason.NOT_REACHED, Reason.KUBERAY_MISSING, Reason.APPLY_FAILED)
+
+
+def _condition(given: Input, kind: ConditionType, finding: Finding) -> Condition:
+    """The finding as a condition; the time of transition is kept while the status is the same."""
+    last = next((c for c in given.deployment.status.conditions or () if c.type == kind), None)
+    kept = last.last_transition_time if last and last.status == finding.status else None
+    return Condition(
+        type=kind.value,
+        status=finding.status,
+        reason=finding.reason.value,
+        message=finding.message,
+        observed_generation=given.deployment.metadata.generation,
+        last_transition_time=kept or timestamp(given.observed.at),
+    )
+
+
+def _plan(scene: Scene) -> PlanStatus | None:
+    plan = scene.plan
+    if plan is None:
+        # Refused or still being looked at: what runs, if anything, is what was planned before.
+        return scene.given.deployment.status.plan if scene.ray_service else None
+    old = scene.given.deployment.status.plan
+    return PlanStatus(
+        tensor=plan.tensor,
+        pipeline=plan.pipeline,
+        layout=plan.layout,
+        layers=list(plan.layers),
+        gpus=plan.gpus_per_replica * scene.desired,
+        explanation=_explanation(plan)
+        or (old.explanation if old and plan is scene.given.last_good else None),
+    )
+
+
+def _explanation(plan: Plan) -> list[str] | None:
+    return [message(sentence) for sentence in plan.explanation][:32] or None
+
+
+def _stages(scene: Scene) -> list[StageStatus] | None:
+    """The stages as read back. When they cannot be read, the last ones that were, as Unknown."""
+    if not scene.desired:
+        return None
+    if scene.placement:
+        return [stage.status for stage in scene.placement.stages][:1024] or None
+    observed = scene.given.observed
+    if isinstance(observed.pods, Unknown) or isinstance(observed.serve, Unknown):
+        last = scene.given.deployment.status.stages or []
+        return [stage.model_copy(update={"state": StageState.UNKNOWN.value}) for stage in last] or None
+    return None
+
+
+def _numbers(of: Status) -> Iterator[tuple[str, float]]:
+    """What moves: percentiles in seconds and rates, by name."""
+    latencies: LatencyStatus | None = of.latency
+    if latencies:
+        for name, percentiles in (
+            ("ttft", latencies.time_to_first_token),
+            ("itl", latencies.inter_token_latency),
+            ("e2e", latencies.end_to_end),
+        ):
+            for percentile, value in percentiles or ():
+                if value is not None:
+                    yield f"{name} {percentile}", durations.seconds(value)
+    rates: TrafficStatus | None = of.traffic
+    if rates:
+        for name, rate in (
+            ("requests", rates.requests_per_second),
+            ("tokens", rates.output_tokens_per_second),
+            ("errors", rates.error_rate),
+        ):
+            if rate is not None:
+                yield name, rate
+
+
+def _moved(old: Mapping[str, float], new: Mapping[str, float]) -> bool:
+    if old.keys() != new.keys():
+        return True
+    return any(abs(new[name] - was) > MOVED * abs(was) for name, was in old.items())

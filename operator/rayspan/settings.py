@@ -1,0 +1,114 @@
+"""Settings of the operator: read once at the start, from the environment, then overridden by flags.
+
+``Settings.from_environment`` reads ``RAYSPAN_<FIELD>`` for every field; ``rayspan run`` replaces what its
+flags say. Nothing else in the package reads the environment.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rayspan.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How one operator process works."""
+
+    serving_image: str = "ghcr.io/rayspan/serving:0.1.0"
+    """Serving image of deployments that name none. Default: the image released with this operator."""
+
+    watch_namespaces: tuple[str, ...] = ()
+    """Namespaces to serve; empty: all. Empty by default: one operator per cluster is the usual case."""
+
+    kubeconfig: str | None = None
+    """Kubeconfig file. Default: the pod's service account, else the usual places ($KUBECONFIG, ~/.kube)."""
+
+    key_file: str | None = None
+    """File with the master key that all tokens are derived from. None: a throw-away key, with a warning;
+    then every start changes the tokens, which running clusters do not notice until they restart."""
+
+    log_format: str = "text"
+    """``text`` for people, ``json`` for collectors."""
+
+    log_level: str = "info"
+    """``debug``, ``info``, ``warning`` or ``error``."""
+
+    listen_host: str = "0.0.0.0"
+    """Address of the two ports below; 127.0.0.1 keeps them local in a checkout."""
+
+    listen_port: int = 8080
+    """Port of ``GET /healthz``; 0: none."""
+
+    metrics_port: int = 8081
+    """Port of the operator's own Prometheus metrics; 0: none."""
+
+    fast_seconds: float = 2.0
+    """Pause between two passes over a deployment that is not settled. Short, because what it waits for (Ray's
+    dashboard) sends no events; KubeRay itself polls as often."""
+
+    calm_seconds: float = 12.0
+    """Pause between two passes over a deployment that is Ready. A dead stage has to be seen within 30 s: two
+    of these and a probe."""
+
+    patience: float = 20.0
+    """The pause of an unsettled deployment grows to its age divided by this, up to ``calm_seconds``: what
+    has not come in minutes is not missed by seconds, and pods' events cut every pause short."""
+
+    proof_seconds: float = 20.0
+    """Age at which a completion is no proof of serving any more."""
+
+    probe_timeout_seconds: float = 10.0
+    """What one token may take before the serving path counts as stuck. A healthy engine under full load
+    answers in a few seconds; a dead stage never does."""
+
+    source_timeout_seconds: float = 4.0
+    """What Ray's dashboard and a metrics page may take. A healthy one needs 50 ms."""
+
+    api_timeout_seconds: float = 20.0
+    """What one request to the Kubernetes API may take."""
+
+    window_seconds: float = 300.0
+    """The time that latencies are taken over: long enough for a 99th percentile at one request per second,
+    short enough to show what is so now."""
+
+    pass_deadline_seconds: float = 120.0
+    """Age of the oldest unfinished pass at which liveness fails."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """Settings from ``RAYSPAN_<FIELD>``; raises SettingsError naming the variable."""
+        values: dict[str, object] = {}
+        for field, default in cls.__dataclass_fields__.items():
+            variable = f"RAYSPAN_{field.upper()}"
+            text = environment.get(variable, "")
+            if not text:
+                continue
+            try:
+                match default.default:
+                    case tuple():
+                        values[field] = tuple(part.strip() for part in text.split(",") if part.strip())
+                    case int():
+                        values[field] = int(text)
+                    case float():
+                        values[field] = float(text)
+                    case _:
+                        values[field] = text
+            except ValueError:
+                raise SettingsError(f"{variable} is {text!r}; it should be a number") from None
+        return cls(**values)  # type: ignore[arg-type]  # each value has its field's type by the match above
+
+    def master_key(self) -> tuple[bytes, bool]:
+        """The master key, and whether it lasts; raises SettingsError if the file is unreadable or short."""
+        if self.key_file is None:
+            return secrets.token_bytes(32), False
+        try:
+            key = Path(self.key_file).read_bytes().strip()
+        except OSError as error:
+            raise SettingsError(f"the key file {self.key_file} cannot be read: {error.strerror}") from error
+        if len(key) < 32:
+            raise SettingsError(f"the key in {self.key_file} has {len(key)} bytes; it needs 32 or more")
+        return key, True

@@ -1,0 +1,124 @@
+"""What the operator tells of itself: metrics for Prometheus, log lines for people or collectors."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client.process_collector import ProcessCollector
+
+_LAG_SECONDS: Final = 1.0
+
+
+class Outcome:
+    """How a pass ended."""
+
+    def __init__(self) -> None:
+        self.word = "done"
+
+    def failed(self) -> None:
+        """It raised."""
+        self.word = "failed"
+
+
+class Telemetry:
+    """The operator's own metrics, and what its liveness is judged by."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._passes = Counter(
+            "rayspan_passes_total",
+            "Passes over a deployment, by how they ended.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "rayspan_pass_duration_seconds",
+            "Time that a pass took.",
+            buckets=(0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60),
+            registry=self.registry,
+        )
+        self._lag = Gauge(
+            "rayspan_loop_lag_seconds", "How late the event loop woke up last.", registry=self.registry
+        )
+        self._deployments = Gauge(
+            "rayspan_deployments", "Deployments with a pass in the last minute.", registry=self.registry
+        )
+        self._writes = Counter("rayspan_status_writes_total", "Statuses written.", registry=self.registry)
+        self._under_way: dict[tuple[str, str], float] = {}
+        self._seen: dict[tuple[str, str], float] = {}
+
+    @contextmanager
+    def passing(self, key: tuple[str, str]) -> Iterator[Outcome]:
+        """Around a pass."""
+        started, outcome = time.monotonic(), Outcome()
+        self._under_way[key] = started
+        try:
+            yield outcome
+        finally:
+            del self._under_way[key]
+            now = time.monotonic()
+            self._seen[key] = now
+            self._seconds.observe(now - started)
+            self._passes.labels(outcome.word).inc()
+
+    def status_written(self) -> None:
+        """A status was written."""
+        self._writes.inc()
+
+    def oldest_pass_seconds(self) -> float:
+        """Age of the pass that is under way for longest; 0: none is."""
+        now = time.monotonic()
+        return now - min(self._under_way.values(), default=now)
+
+    async def watch_the_loop(self) -> None:
+        """Measure how late the event loop wakes up, for ever."""
+        while True:
+            due = time.monotonic() + _LAG_SECONDS
+            await asyncio.sleep(_LAG_SECONDS)
+            now = time.monotonic()
+            self._lag.set(now - due)
+            self._seen = {key: at for key, at in self._seen.items() if now - at < 60}
+            self._deployments.set(len(self._seen))
+
+    def serve(self, host: str, port: int) -> None:
+        """Answer ``GET /metrics``, from a thread of its own."""
+        if port:
+            start_http_server(port, addr=host, registry=self.registry)
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{record.msecs:03.0f}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def configure_logs(log_format: str, level: str) -> None:
+    """Log to standard error, in UTC; other libraries only what is worth a warning."""
+    formatter: logging.Formatter = (
+        _JsonLines()
+        if log_format == "json"
+        else logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+    )
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("rayspan").setLevel(level.upper())
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)

@@ -1,0 +1,95 @@
+"""One loop per LLMDeployment: a pass, then a pause that events cut short.
+
+Events carry nothing but the name of who should look: any number of missed, doubled or reordered ones is
+harmless, and those that come together make one pass. A loop is a plain task, started by the first event and
+ended when a pass finds its object gone. It is no kopf daemon, because kopf puts a finalizer on every object
+with a daemon, and a finalizer makes deletion wait for an operator that may be down or uninstalled
+(docs/decisions/0001-loops-without-finalizers.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+
+from rayspan.telemetry import Telemetry
+
+Key = tuple[str, str]
+"""Namespace and name."""
+Pass = Callable[[Key], Awaitable[float | None]]
+"""One pass: seconds until the next look, or None when the object is gone."""
+
+log = logging.getLogger("rayspan.wakeups")
+
+SPACING_SECONDS: Final = 0.3
+"""Least time from the start of one pass to the next, so that a burst of events makes one pass."""
+STUMBLE_SECONDS: Final = 10.0
+"""Pause after a pass that raised: a bug, or a cluster that does not answer."""
+AT_ONCE: Final = 64
+"""Passes at the same time. Most of a pass is waiting for others, at worst 15 s for a stuck pod."""
+
+
+class Wakeups:
+    """The loops of all LLMDeployments."""
+
+    def __init__(self, one_pass: Pass, telemetry: Telemetry) -> None:
+        self._pass = one_pass
+        self._telemetry = telemetry
+        self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._events: dict[Key, asyncio.Event] = {}
+        self._tasks: dict[Key, asyncio.Task[None]] = {}
+        self._versions: dict[Key, object] = {}
+
+    def wake(self, namespace: str | None, name: str | None, version: object = None) -> None:
+        """Have a deployment looked at soon. With a version: only if it is another than the last one."""
+        if not namespace or not name:
+            return
+        key = (namespace, name)
+        if version is not None:
+            if self._versions.get(key) == version:
+                return
+            self._versions[key] = version
+        self._events.setdefault(key, asyncio.Event()).set()
+        if key not in self._tasks:
+            self._tasks[key] = asyncio.create_task(self._loop(key), name=f"{namespace}/{name}")
+
+    async def stop(self) -> None:
+        """End all loops, wherever they are: the next start begins afresh."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _loop(self, key: Key) -> None:
+        event, clock = self._events[key], asyncio.get_running_loop().time
+        try:
+            while True:
+                event.clear()
+                started = clock()
+                pause = await self._guarded(key)
+                if pause is None:
+                    if not event.is_set():
+                        return
+                    pause = 0.0
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await event.wait()
+                await asyncio.sleep(max(0.0, started + SPACING_SECONDS - clock()))
+        finally:
+            self._events.pop(key, None)
+            self._tasks.pop(key, None)
+            self._versions.pop(key, None)
+
+    async def _guarded(self, key: Key) -> float | None:
+        async with self._at_once:
+            with self._telemetry.passing(key) as outcome:
+                try:
+                    pause = await self._pass(key)
+                except Exception:
+                    log.exception("%s/%s: the pass failed", *key)
+                    outcome.failed()
+                    return STUMBLE_SECONDS
+                return pause

@@ -1,0 +1,174 @@
+"""The OpenAI endpoints: Ray's, with answers instead of waiting.
+
+Ray's ingress leaves a request hanging while no replica is up, and gives a bare 500 when the replica dies under
+it. Here
+- no replica up: 503 with Retry-After, at once, also for requests that already wait for one;
+- the replica is lost before anything was generated: asked again of another one, if there is one;
+- lost after that: the stream ends with an error event, so that the client knows the text is cut.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Form, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from ray.llm._internal.serve.core.configs.openai_api_models import (
+    ChatCompletionRequest,
+    CompletionRequest,
+    EmbeddingRequest,
+    ScoreRequest,
+    TranscriptionRequest,
+)
+from ray.serve.context import _get_serve_request_context  # the id under which Serve's router knows a request
+from ray.serve.llm.ingress import OpenAiIngress as RayOpenAiIngress
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from rayspan_serving import errors, replicas, stream
+from rayspan_serving.clock import REPLICA_HEADER
+from rayspan_serving.gate import Deadline, Doorkeeper
+
+logger = logging.getLogger("ray.serve")
+
+ATTEMPTS = 3
+PAUSE_SECONDS = 0.5
+LOOK_SECONDS = 0.2
+
+
+class NoReplica(Exception):
+    """No replica is up, and none has taken the request."""
+
+
+class OpenAiIngress(RayOpenAiIngress):
+    """One per node with a stage, each serving the one model of the application."""
+
+    def __init__(self, llm_deployments: dict[str, Any], model_cards: dict[str, Any], **more: Any) -> None:
+        super().__init__(llm_deployments, model_cards, **more)
+        (self._model,) = llm_deployments
+        self._deployment = llm_deployments[self._model].deployment_name
+
+    async def chat(self, body: ChatCompletionRequest, request: Request) -> Response:
+        call = super().chat
+        return await self._answer(lambda: call(body, request))
+
+    async def completions(self, body: CompletionRequest, request: Request) -> Response:
+        call = super().completions
+        return await self._answer(lambda: call(body, request))
+
+    async def embeddings(self, body: EmbeddingRequest, request: Request) -> Response:
+        call = super().embeddings
+        return await self._answer(lambda: call(body, request))
+
+    async def transcriptions(
+        self, body: Annotated[TranscriptionRequest, Form()], request: Request
+    ) -> Response:
+        call = super().transcriptions
+        return await self._answer(lambda: call(body, request))
+
+    async def score(self, body: ScoreRequest, request: Request) -> Response:
+        call = super().score
+        return await self._answer(lambda: call(body, request))
+
+    async def _answer(self, call: Callable[[], Awaitable[Response]]) -> Response:
+        request_id = _get_serve_request_context().request_id
+        try:
+            response = await self._attempts(request_id, call)
+            response.headers[REPLICA_HEADER.decode()] = replicas.taken(request_id) or ""
+            return response
+        finally:
+            replicas.forget(request_id)
+
+    async def _attempts(self, request_id: str, call: Callable[[], Awaitable[Response]]) -> Response:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                response = await self._unless_alone(request_id, call())
+                if isinstance(response, StreamingResponse):
+                    return await self._begun(response)
+                return response
+            except NoReplica:
+                return errors.no_replica(self._model)
+            except Exception as error:
+                if not errors.lost_replica(error):
+                    return self._failure(error)
+                logger.warning("attempt %d of %d lost its replica: %s", attempt, ATTEMPTS, error)
+                lost = error
+            replicas.forget(request_id)
+            await asyncio.sleep(PAUSE_SECONDS)
+        return self._failure(lost)
+
+    async def _unless_alone(self, request_id: str, call: Awaitable[Response]) -> Response:
+        """The call's result; NoReplica as soon as it waits for a replica while none is up."""
+        task = asyncio.ensure_future(call)
+        try:
+            while True:
+                done, _ = await asyncio.wait({task}, timeout=LOOK_SECONDS)
+                if done:
+                    return task.result()
+                if replicas.up(self._deployment) == 0 and replicas.taken(request_id) is None:
+                    raise NoReplica
+        finally:
+            task.cancel()
+
+    async def _begun(self, response: StreamingResponse) -> Response:
+        """The stream, once its first piece is there and is no error: until then the status is still ours."""
+        pieces = aiter(response.body_iterator)
+        first = await anext(pieces)
+        found = stream.chunk(first if isinstance(first, str) else bytes(first))
+        if found.error and not found.generated:
+            code = found.error_code or 500
+            if code >= 500:
+                raise LostBeforeOutput(str(first))
+            return JSONResponse(next(stream.events(str(first))), status_code=code)
+        response.body_iterator = self._rest(first, pieces)
+        return response
+
+    async def _rest(self, first: Any, pieces: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        try:
+            yield first
+            async for piece in pieces:
+                yield piece
+        except Exception as error:
+            logger.warning("a stream broke: %s", error)
+            yield errors.event(*errors.describe(error, self._model))
+            yield "data: [DONE]\n\n"
+
+    def _failure(self, error: Exception) -> Response:
+        status, message, kind = errors.describe(error, self._model)
+        if status >= 500:
+            logger.warning("answered %d: %r", status, error)
+        return errors.response(status, message, kind)
+
+
+class LostBeforeOutput(Exception):
+    """The engine reported its own failure in place of a first token."""
+
+
+errors.LOST_REPLICA.add(LostBeforeOutput.__name__)
+
+
+def web_app() -> FastAPI:
+    """The application that carries the routes. Middleware added last is outermost.
+
+    The layers are plain ASGI: Ray's own stack puts two `BaseHTTPMiddleware` around each stream, which copy every
+    piece through a queue and a task.
+    """
+    app = FastAPI(title="Rayspan", docs_url=None, redoc_url=None)
+    app.add_exception_handler(RequestValidationError, invalid_request)
+    app.add_exception_handler(HTTPException, refused)
+    app.add_middleware(Deadline)
+    app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
+    app.add_middleware(Doorkeeper)
+    return app
+
+
+async def invalid_request(request: Request, error: Exception) -> Response:
+    first = error.errors()[0] if isinstance(error, RequestValidationError) and error.errors() else {}
+    place = ".".join(str(part) for part in first.get("loc", ()) if part != "body")
+    text = f"{first.get('msg', 'Invalid request')}" + (f" (at {place})" if place else "")
+    return errors.response(400, text, "invalid_request_error")
+
+
+async def refused(request: Request, error: Exception) -> Response:
+    return errors.response(*errors.describe(error, ""))

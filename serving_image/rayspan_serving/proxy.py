@@ -1,0 +1,23 @@
+"""What runs in Serve's HTTP proxy on every serving node: the clock, and the farewell of a pod that goes away.
+
+Serve adds the middlewares of the function that RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH names
+(`rayspan_serving.proxy:middlewares`) to each proxy that it starts.
+"""
+
+import os
+
+from starlette.middleware import Middleware
+
+from rayspan_serving.clock import Clock
+from rayspan_serving.farewell import Farewell
+from rayspan_serving.gate import operators
+from rayspan_serving.meter import Meter
+
+
+def middlewares() -> list[Middleware]:
+    """Both, for the model that RAYSPAN_MODEL names."""
+    model = os.environ.get("RAYSPAN_MODEL", "")
+    return [
+        Middleware(Clock, recorder=lambda: Meter(model), ours=operators(os.environ)),
+        Middleware(Farewell),
+    ]

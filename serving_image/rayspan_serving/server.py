@@ -1,0 +1,126 @@
+"""One replica of the model, which fails when one of its stages does.
+
+With stock vLLM a lost stage is logged, and then the engine waits for its answer up to
+VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS while the replica reports itself healthy and takes requests. Here the replica
+watches its stages itself, and ends: requests in flight fail at once, Serve starts another replica.
+"""
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import threading
+import time
+from typing import Any
+
+import ray
+from ray.llm._internal.serve.core.configs.openai_api_models import ErrorResponse
+from ray.serve.llm.deployment import LLMServer as RayLLMServer
+from ray.serve.llm.openai_api_models import CompletionRequest
+from ray.util.placement_group import get_current_placement_group, placement_group_table
+
+from rayspan_serving.placement import split_stages
+from rayspan_serving.stages import Stages
+
+logger = logging.getLogger("ray.serve")
+
+LAST_WORDS_SECONDS = 1.0
+"""For the errors of the requests in flight to reach the ingress before the process ends."""
+
+PROOF_SECONDS = 300.0
+"""For the first token; a large model compiles and captures graphs before it."""
+
+
+class StageDraining(RuntimeError):
+    """A node of this replica is going away: told to Serve through the health check."""
+
+
+class StageSplit(RuntimeError):
+    """Tensor ranks that belong on one node are not: Serve starts the replica anew with another placement group."""
+
+
+class LLMServer(RayLLMServer):
+    _stages: Stages | None = None
+
+    async def start(self) -> None:
+        self._refuse_split_ranks()
+        await super().start()  # type: ignore[no-untyped-call]
+        await self._prove()
+        self._stages = Stages(self._stage_prefix(), self._nodes())
+        threading.Thread(target=self._watch, name="stage-watch", daemon=True).start()
+
+    async def _start_engine(self) -> None:
+        """Without Ray's telemetry actor where usage reports are off: it would report nothing, and costs 430 MB
+        and some seconds of each first start."""
+        if os.environ.get("RAY_USAGE_STATS_ENABLED") == "0" and self.engine is not None:
+            engine: Any = self.engine
+            await engine.start()
+        else:
+            await super()._start_engine()  # type: ignore[no-untyped-call]
+
+    def _refuse_split_ranks(self) -> None:
+        """Give way when the tensor ranks of a stage were put on different nodes. Pods hold exactly the GPUs of
+        one stage, so replicas that straddle them come in cycles; all of them give way together, and Ray's packing
+        then finds whole pods."""
+        group = get_current_placement_group()
+        tensor = int(self._llm_config.engine_kwargs.get("tensor_parallel_size") or 1)
+        if group is None or tensor == 1:
+            return
+        nodes = placement_group_table(group)["bundles_to_node_id"]
+        if split := split_stages(nodes, tensor):
+            raise StageSplit(
+                f"the tensor ranks of stage {split[0]} lie on several nodes; asking for a new place"
+            )
+
+    async def _prove(self) -> None:
+        """One token through all stages before Serve may call this replica running: a stage that cannot compute
+        (an attention kernel that lacks the head size, say) shows here and not as the first client's timeout, and
+        what vLLM loads at its first request is loaded."""
+        engine: Any = self.engine
+        request = CompletionRequest.model_validate(
+            {"model": self._llm_config.model_id, "prompt": "1", "max_tokens": 2, "temperature": 0.0}
+        )
+        began = time.monotonic()
+        async with asyncio.timeout(PROOF_SECONDS):
+            async for answer in engine.completions(request):
+                if isinstance(answer, ErrorResponse) and "'generate'" not in answer.error.message:
+                    raise RuntimeError(f"the first token failed: {answer.error.message}")
+        logger.info("first token through all stages after %.1f s", time.monotonic() - began)
+
+    async def check_health(self) -> None:
+        """Unhealthy while a stage's node is being drained: Serve then stops sending requests here, lets those
+        in flight finish (graceful_shutdown_timeout_s), and starts the replica anew elsewhere."""
+        if self._stages is not None and (node := self._stages.draining):
+            raise StageDraining(f"node {node} of this replica is being drained")
+        await super().check_health()
+
+    def _stage_prefix(self) -> str:
+        """What the names of this engine's RayWorkerProc actors begin with (vllm/v1/executor/ray_utils.py)."""
+        config = getattr(getattr(self.engine, "_engine_client", None), "vllm_config", None)
+        instance = getattr(config, "instance_id", None)
+        return f"vllm_Worker_{instance}" if instance else ""
+
+    def _nodes(self) -> set[str]:
+        group = get_current_placement_group()
+        return set(placement_group_table(group)["bundles_to_node_id"].values()) if group else set()
+
+    def _watch(self) -> None:
+        assert self._stages is not None
+        engine = {child.pid for child in multiprocessing.active_children()}
+        self._stages.find()
+        while ray.is_initialized():
+            lost = self._stages.lost()
+            if engine - {child.pid for child in multiprocessing.active_children()}:
+                lost = lost or "the engine process ended"
+            if lost:
+                self._end(lost)
+
+    def _end(self, why: str) -> None:
+        """Fail the requests in flight, then this process: an actor that died is replaced at once, while an
+        unhealthy one is given three checks. vLLM's client turns its engine's death into an error for each
+        request; the stages that are left go with the placement group."""
+        logger.error("this replica ends: %s", why)
+        for child in multiprocessing.active_children():
+            child.kill()
+        time.sleep(LAST_WORDS_SECONDS)
+        os._exit(1)

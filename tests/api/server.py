@@ -1,0 +1,114 @@
+"""An API server alone: etcd, kube-apiserver and the controllers that collect garbage. No nodes, no KubeRay.
+
+Nothing else writes here, so what the operator writes can be looked at; what does not exist (nodes with GPUs,
+KubeRay's RayClusters, KubeRay itself) is made by the tests. It is up in a few seconds and leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+TOKEN = "tests"
+
+
+class Missing(Exception):
+    """A program that is needed is not there."""
+
+
+@contextmanager
+def api_server(folder: Path) -> Iterator[Path]:
+    """Run it; gives its kubeconfig."""
+    etcd, peer, secure = (free_port() for _ in range(3))
+    _credentials(folder)
+    kubeconfig = _kubeconfig(folder, secure)
+    key = folder / "service-account.key"
+    commands = (
+        ("etcd", f"--data-dir={folder / 'etcd'}", "--unsafe-no-fsync", "--log-level=error", "--name=tests",
+         f"--listen-client-urls=http://127.0.0.1:{etcd}", f"--advertise-client-urls=http://127.0.0.1:{etcd}",
+         f"--listen-peer-urls=http://127.0.0.1:{peer}",
+         f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}",
+         f"--initial-cluster=tests=http://127.0.0.1:{peer}"),
+        ("kube-apiserver", f"--etcd-servers=http://127.0.0.1:{etcd}", f"--secure-port={secure}",
+         "--bind-address=127.0.0.1", f"--cert-dir={folder / 'certificates'}",
+         f"--token-auth-file={folder / 'tokens.csv'}", "--authorization-mode=AlwaysAllow",
+         "--service-cluster-ip-range=10.0.0.0/24", "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition",
+         f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}",
+         "--service-account-issuer=https://tests", "--shutdown-delay-duration=0s"),
+        ("kube-controller-manager", f"--kubeconfig={kubeconfig}", "--leader-elect=false", "--secure-port=0",
+         "--controllers=garbage-collector-controller,namespace-controller"),
+    )  # fmt: skip
+    with ExitStack() as running:
+        for command in commands:
+            running.enter_context(_process(folder, *command))
+            if command[0] == "kube-apiserver":
+                _wait(kubeconfig, folder)
+        yield kubeconfig
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+def program(name: str) -> str:
+    """A program on PATH or in the cache that `make cluster` fills."""
+    cache = Path(os.environ.get("RAYSPAN_CACHE") or Path.home() / ".cache" / "rayspan") / "bin" / name
+    found = shutil.which(name) or (str(cache) if cache.exists() else None)
+    if found is None:
+        raise Missing(f"{name} is neither on PATH nor at {cache}: run `make programs`")
+    return found
+
+
+@contextmanager
+def _process(folder: Path, name: str, *arguments: str) -> Iterator[None]:
+    with (folder / f"{name}.log").open("wb") as log:
+        process = subprocess.Popen([program(name), *arguments], stdout=log, stderr=log)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _wait(kubeconfig: Path, folder: Path) -> None:
+    ask = [program("kubectl"), f"--kubeconfig={kubeconfig}", "get", "namespace", "default"]
+    deadline = time.monotonic() + 90
+    while subprocess.run(ask, capture_output=True, check=False).returncode:
+        if time.monotonic() > deadline:
+            raise Missing((folder / "kube-apiserver.log").read_text()[-2000:])
+        time.sleep(0.3)
+
+
+def _credentials(folder: Path) -> None:
+    (folder / "tokens.csv").write_text(f"{TOKEN},admin,admin,system:masters\n")
+    key = folder / "service-account.key"
+    subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
+
+
+def _kubeconfig(folder: Path, port: int) -> Path:
+    cluster = {"server": f"https://127.0.0.1:{port}", "insecure-skip-tls-verify": True}
+    path = folder / "kubeconfig"
+    path.write_text(
+        json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": "tests",
+                "contexts": [{"name": "tests", "context": {"cluster": "tests", "user": "tests"}}],
+                "clusters": [{"name": "tests", "cluster": cluster}],
+                "users": [{"name": "tests", "user": {"token": TOKEN}}],
+            }
+        )
+    )
+    return path

@@ -1,0 +1,150 @@
+"""A client that asks without pause, and what it saw: the outage as a user would have met it.
+
+Runs in a thread with its own event loop, so that a test can do something to the cluster meanwhile. Each
+request is short and streaming; one that has not ended within ``timeout`` seconds counts as hung.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import pairwise
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+
+from tests.kubectl import Refused
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request, by this client's clock (seconds, monotonic)."""
+
+    started: float
+    ended: float
+    ok: bool
+    detail: str
+    first_token: float | None = None
+    tokens_at: tuple[float, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """From sending to the last byte, or to the error."""
+        return self.ended - self.started
+
+
+@dataclass
+class Traffic:
+    """``with Traffic(address, model) as traffic: ...``; then read ``failed``, ``outage`` and ``longest``.
+
+    ``address`` gives the base URL, and is asked again after a failure, as a client asks DNS: a Service that was
+    deleted and made anew has another ClusterIP.
+    """
+
+    address: Callable[[], str]
+    model: str
+    concurrency: int = 2
+    tokens: int = 8
+    timeout: float = 60.0
+    pause: float = 0.05
+    requests: list[Request] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._all()), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        assert self._thread is not None
+        self._thread.join(self.timeout + 10)
+
+    async def _all(self) -> None:
+        limit = aiohttp.ClientTimeout(total=self.timeout)
+        async with aiohttp.ClientSession(timeout=limit) as session:
+            await asyncio.gather(*(self._one_after_another(session) for _ in range(self.concurrency)))
+
+    async def _one_after_another(self, session: aiohttp.ClientSession) -> None:
+        url = await asyncio.to_thread(self.address)
+        while not self._stop.is_set():
+            request = await ask(session, url, self.model, self.tokens)
+            self.requests.append(request)
+            await asyncio.sleep(self.pause if request.ok else 0.5)
+            if not request.ok:
+                with suppress(Refused):  # no Service at the moment
+                    url = await asyncio.to_thread(self.address)
+
+    @property
+    def failed(self) -> list[Request]:
+        """Requests that did not end with a whole answer."""
+        return [request for request in self.requests if not request.ok]
+
+    @property
+    def longest(self) -> float:
+        """Seconds of the longest request: the longest hang."""
+        return max((request.seconds for request in self.requests), default=0.0)
+
+    @property
+    def outage(self) -> float:
+        """Longest time in seconds between the ends of two successive whole answers."""
+        ends = sorted(request.ended for request in self.requests if request.ok)
+        return max((b - a for a, b in pairwise(ends)), default=float("inf"))
+
+    def details(self) -> tuple[str, ...]:
+        """What failed requests were told, with how often, and how the longest request ended."""
+        told = Counter(request.detail[:160] for request in self.failed).most_common(6)
+        slowest = max(self.requests, key=lambda request: request.seconds)
+        return (
+            *(f"{count} x {detail}" for detail, count in told),
+            f"longest: {slowest.seconds:.1f} s: {'answered' if slowest.ok else slowest.detail[:160]}",
+        )
+
+    def answered_since(self, moment: float) -> bool:
+        """Whether a request that was sent after ``moment`` was answered whole."""
+        return any(request.ok and request.started > moment for request in self.requests)
+
+
+async def ask(session: aiohttp.ClientSession, url: str, model: str, tokens: int) -> Request:
+    """One streaming chat completion of exactly ``tokens`` tokens; never raises."""
+    body = {
+        "model": model,
+        "messages": [{"role": "user", "content": "hello there"}],
+        "max_tokens": tokens,
+        "ignore_eos": True,
+        "temperature": 0,
+        "stream": True,
+    }
+    started = time.monotonic()
+    stamps: list[float] = []
+    try:
+        async with session.post(f"{url}/chat/completions", json=body) as response:
+            if response.status != 200:
+                text = (await response.text())[:200]
+                return Request(started, time.monotonic(), False, f"{response.status}: {text}")
+            done = False
+            async for line in response.content:
+                text = line.decode().strip()
+                if text == "data: [DONE]":
+                    done = True
+                elif text.startswith("data: "):
+                    event = json.loads(text[6:])
+                    if "error" in event:
+                        return Request(started, time.monotonic(), False, f"in the stream: {event['error']}")
+                    choices = event.get("choices") or [{}]
+                    if (choices[0].get("delta") or {}).get("content"):
+                        stamps.append(time.monotonic())
+            first = stamps[0] if stamps else None
+            return Request(started, time.monotonic(), done, "" if done else "cut off", first, tuple(stamps))
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        return Request(started, time.monotonic(), False, f"{type(error).__name__}: {error}")

@@ -1,0 +1,271 @@
+"""The real thing on one host: Ray with a head and two nodes, vLLM on CPU, one replica of two stages.
+
+    python -m pytest -c serving_image/pyproject.toml tests/serving      (the Python of serving_image/environment.sh)
+
+The tests run in order on one cluster; those at the end break it and see it come back.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("ray", reason="needs the serving environment (serving_image/environment.sh)")
+
+import httpx
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[2] / "serving_image"))
+from local_ray import LocalRay
+from metrics_page import buckets, quantile
+from rayspan_serving.stream import carries_output
+
+KEY = "sk-of-the-test"
+PROBE = "probe-of-the-test"
+READY_SECONDS = 420
+NOTICED_SECONDS = 6.0
+
+
+def serve_config(model: Path, port: int) -> dict[str, Any]:
+    return {
+        "proxy_location": "EveryNode",
+        "http_options": {"host": "127.0.0.1", "port": port},
+        "applications": [
+            {
+                "name": "tiny",
+                "route_prefix": "/",
+                "import_path": "rayspan_serving.app:build",
+                "args": {
+                    "llm_configs": [
+                        {
+                            "model_loading_config": {"model_id": "tiny", "model_source": str(model)},
+                            "engine_kwargs": {
+                                "tensor_parallel_size": 1,
+                                "pipeline_parallel_size": 2,
+                                "distributed_executor_backend": "ray",
+                                "dtype": "float32",
+                                "max_model_len": 512,
+                                "compilation_config": {"mode": 2, "backend": "eager"},
+                                "kv_cache_memory_bytes": 67108864,
+                            },
+                            "runtime_env": {
+                                "env_vars": {
+                                    "VLLM_RAY_BUNDLE_INDICES": "0,1",
+                                    "VLLM_PP_LAYER_PARTITION": "3,5",
+                                    "VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS": "60",
+                                }
+                            },
+                            "placement_group_config": {
+                                "strategy": "PACK",
+                                "bundles": [{"GPU": 1}, {"GPU": 1}],
+                            },
+                            "deployment_config": {
+                                "placement_group_bundle_label_selector": [
+                                    {"rayspan.dev/stage": "0"},
+                                    {"rayspan.dev/stage": "1"},
+                                ],
+                                "ray_actor_options": {"num_cpus": 0},
+                            },
+                        }
+                    ],
+                    "ingress_deployment_config": {
+                        "max_replicas_per_node": 1,
+                        "ray_actor_options": {"num_cpus": 0.1},
+                        "health_check_period_s": 2,
+                    },
+                },
+                "deployments": [
+                    {"name": "LLMServer:tiny", "num_replicas": 1},
+                    {"name": "OpenAiIngress", "num_replicas": 2},
+                ],
+            }
+        ],
+    }
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: httpx.Headers
+    seconds: float
+    first_token: float | None = None
+    gaps: list[float] = field(default_factory=list)
+    errors: list[dict[str, Any]] = field(default_factory=list)
+    body: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Service:
+    ray: LocalRay
+    client: httpx.Client
+
+    def ask(self, stream: bool = True, tokens: int = 16, **more: Any) -> Answer:
+        """One chat completion, timed as a client times it."""
+        body = {
+            "model": "tiny",
+            "messages": [{"role": "user", "content": "hello there"}],
+            "max_tokens": tokens,
+            "ignore_eos": True,
+            "stream": stream,
+        }
+        headers = {"Authorization": f"Bearer {KEY}", **more.pop("headers", {})}
+        began = time.perf_counter()
+        with self.client.stream(
+            "POST", "/v1/chat/completions", json={**body, **more}, headers=headers
+        ) as response:
+            answer = Answer(response.status_code, response.headers, 0.0)
+            if "event-stream" in response.headers.get("content-type", ""):
+                last = None
+                for line in response.iter_lines():
+                    if not line.startswith("data: {"):
+                        continue
+                    event = json.loads(line[6:])
+                    if "error" in event:
+                        answer.errors.append(event["error"])
+                    elif carries_output(event):
+                        now = time.perf_counter()
+                        if last is None:
+                            answer.first_token = now - began
+                        else:
+                            answer.gaps.append(now - last)
+                        last = now
+            else:
+                answer.body = json.loads(response.read())
+        answer.seconds = time.perf_counter() - began
+        return answer
+
+    def metrics(self) -> str:
+        return "\n".join(node.metrics() for node in self.ray.nodes.values())
+
+    def running(self) -> bool:
+        return self.ray.application("tiny").get("status") == "RUNNING" and self.ask().status == 200
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    # Unix sockets of Ray allow paths of 107 characters: pytest's own folders are too long.
+    folder = Path(f"/tmp/rayspan-{os.getpid()}")
+    (folder / "ray").mkdir(parents=True)
+    model = folder / "tiny"
+    maker = Path(__file__).parents[2] / "dev" / "tiny_model.py"
+    subprocess.run([sys.executable, maker, model, "--layers", "8"], check=True)
+    ray = LocalRay(folder / "ray", {"RAYSPAN_API_KEY": KEY, "RAYSPAN_PROBE_TOKEN": PROBE})
+    try:
+        ray.start(0, 1)
+        ray.deploy(serve_config(model, ray.serve_port))
+        with httpx.Client(base_url=f"http://127.0.0.1:{ray.serve_port}", timeout=90) as client:
+            made = Service(ray, client)
+            ray.wait_for(made.running, READY_SECONDS, every=1)
+            yield made
+    finally:
+        ray.stop()
+
+
+def test_each_stage_runs_on_the_node_with_its_label(service: Service) -> None:
+    labels = {node["node_id"]: node["labels"] for node in service.ray.alive()}
+    stages = {actor["name"][-3:]: actor["node_id"] for actor in service.ray.actors("RayWorkerProc")}
+    assert {name: labels[node]["rayspan.dev/stage"] for name, node in stages.items()} == {
+        "PP0": "0",
+        "PP1": "1",
+    }
+
+
+def test_the_deployments_carry_the_names_that_the_operator_scales(service: Service) -> None:
+    deployments = service.ray.application("tiny")["deployments"]
+    counts = {name: deployment["target_num_replicas"] for name, deployment in deployments.items()}
+    assert counts == {"LLMServer:tiny": 1, "OpenAiIngress": 2}
+
+
+def test_a_completion_without_streaming(service: Service) -> None:
+    answer = service.ask(stream=False)
+    assert answer.status == 200
+    assert answer.body["usage"]["completion_tokens"] == 16
+    assert answer.body["choices"][0]["message"]["content"]
+
+
+def test_without_the_key_nobody_enters(service: Service) -> None:
+    for headers in ({"Authorization": "Bearer wrong"}, {"Authorization": ""}):
+        answer = service.ask(headers=headers)
+        assert answer.status == 401
+        assert answer.body["error"]["type"] == "invalid_api_key"
+    assert service.client.get("/-/healthz").status_code == 200
+
+
+def test_what_is_wrong_with_a_request_is_said_as_openai_says_it(service: Service) -> None:
+    answer = service.ask(model="nobody")
+    assert (answer.status, answer.body["error"]["code"]) == (404, 404)
+    answer = service.ask(messages="none")
+    assert (answer.status, answer.body["error"]["type"]) == (400, "invalid_request_error")
+
+
+def test_percentiles_at_the_ingress_against_the_clients_clock(service: Service) -> None:
+    """The counts are exact. The times differ by what the proxy and the client itself take, which is a few
+    milliseconds on a quiet machine; here machines are busy, so the bound on time is wide."""
+    for _ in range(5):
+        service.ask()
+    time.sleep(4)
+    before = service.metrics()
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda _: service.ask(), range(200)))
+    service.ask(headers={"x-rayspan-probe": PROBE, "Authorization": ""})
+    time.sleep(4)
+    after = service.metrics()
+    seen = {
+        "time_to_first_token": [a.first_token for a in answers if a.first_token is not None],
+        "inter_token_latency": [gap for a in answers for gap in a.gaps],
+        "request_duration": [a.seconds for a in answers],
+    }
+    for name, values in seen.items():
+        cumulative = buckets(f"ray_rayspan_{name}_seconds", before, after)
+        assert cumulative[-1][1] == len(values), name
+        for share in (0.5, 0.95, 0.99):
+            client = sorted(values)[min(len(values) - 1, int(share * len(values)))]
+            ingress = quantile(share, cumulative)
+            print(f"{name} p{share * 100:g}: client {client * 1e3:.1f} ms, ingress {ingress * 1e3:.1f} ms")
+            assert ingress <= client * 1.05 + 0.005
+
+
+def test_a_killed_stage_fails_requests_at_once_and_comes_back(service: Service) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        long = [pool.submit(service.ask, tokens=400) for _ in range(2)]
+        time.sleep(1.0)
+        (stage,) = service.ray.nodes["node-1"].processes(r"^ray::RayWorkerProc")
+        os.kill(stage, signal.SIGKILL)
+        began = time.monotonic()
+        broken = [request.result() for request in long]
+        assert time.monotonic() - began < NOTICED_SECONDS
+    assert all(answer.errors or answer.status == 503 for answer in broken)
+    refused = service.ask()
+    assert refused.seconds < NOTICED_SECONDS
+    assert refused.status == 503
+    assert refused.headers["retry-after"]
+    assert refused.body["error"]["type"] == "service_unavailable"
+    service.ray.wait_for(service.running, READY_SECONDS, every=1)
+    print(f"served again {time.monotonic() - began:.0f} s after the kill")
+
+
+def test_a_lost_node_fails_requests_at_once_and_a_new_one_takes_its_place(service: Service) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        long = [pool.submit(service.ask, tokens=400) for _ in range(2)]
+        time.sleep(1.0)
+        service.ray.nodes["node-1"].kill()
+        began = time.monotonic()
+        for request in long:
+            try:
+                answer = request.result()
+                assert answer.errors or answer.status == 503
+            except httpx.TransportError:
+                pass  # it had come in through the lost node's proxy
+        assert time.monotonic() - began < NOTICED_SECONDS
+    service.ray.add_stage("node-2", 1)
+    service.ray.wait_for(service.running, READY_SECONDS, every=1)
+    print(f"served again {time.monotonic() - began:.0f} s after the loss")

@@ -1,0 +1,108 @@
+"""Ray's answers, in the shapes of Ray 2.60, become one view of the application."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rayspan.cluster.ray import serve_view
+from rayspan.report.observed import PodView, RankView
+
+
+def pod(name: str, ip: str) -> PodView:
+    return PodView(
+        name=name, uid=name, cluster="c", group="stage-0", head=False, node="n", ip=ip, phase="Running",
+        ready=True, terminating=False, restarts=0, image="i", created_at=0.0,
+    )  # fmt: skip
+
+
+def replica(replica_id: str, actor: str, ip: str, state: str = "RUNNING") -> dict[str, Any]:
+    return {
+        "replica_id": replica_id, "state": state, "actor_id": actor, "node_ip": ip, "node_id": "x",
+        "actor_name": f"SERVE_REPLICA::tiny#LLMServer:tiny#{replica_id}", "start_time_s": 5.0,
+        "node_instance_id": "instance",
+    }  # fmt: skip
+
+
+def worker(actor: str, name: str, node: str, group: str = "pg1", state: str = "ALIVE") -> dict[str, Any]:
+    return {
+        "actor_id": actor, "class_name": "RayWorkerProc", "name": name, "node_id": node, "state": state,
+        "placement_group_id": group,
+    }  # fmt: skip
+
+
+PODS = [pod("pod-a", "10.0.0.1"), pod("pod-b", "10.0.0.2")]
+NODES = [
+    {"node_id": "na", "node_ip": "10.0.0.1", "state": "ALIVE"},
+    {"node_id": "nb", "node_ip": "10.0.0.2", "state": "ALIVE"},
+    {"node_id": "old", "node_ip": "10.0.0.2", "state": "DEAD"},
+]
+
+
+def details(**app: Any) -> dict[str, Any]:
+    deployments = {
+        "LLMServer:tiny": {"message": "", "replicas": [replica("r1", "a1", "10.0.0.1")]},
+        "OpenAiIngress": {"message": "", "replicas": [replica("i1", "a2", "10.0.0.2", "STARTING")]},
+    }
+    return {
+        "applications": {"tiny": {"status": "RUNNING", "message": "", "deployments": deployments, **app}},
+        "proxies": {"na": {"status": "HEALTHY"}, "nb": {"status": "STARTING"}},
+    }
+
+
+SERVER = {"actor_id": "a1", "class_name": "ServeReplica:tiny:LLMServer", "placement_group_id": "pg1"}
+
+
+def test_ranks_belong_to_the_replica_of_their_placement_group() -> None:
+    actors = [
+        SERVER,
+        worker("w1", "vllm_Worker_ab_c1_TP1_PP1", "nb"),
+        worker("w2", "vllm_Worker_ab_c1_TP0_PP1", "nb"),
+        worker("w3", "vllm_Worker_ab_c1_TP0_PP0", "na"),
+        worker("w4", "vllm_Worker_ab_c1_TP1_PP0", "na"),
+        worker("w5", "vllm_Worker_other_TP0_PP0", "na", group="pg2"),
+    ]
+    view = serve_view(details(), "tiny", actors, NODES, PODS)
+    assert view.replicas[0].pod == "pod-a"
+    assert view.replicas[0].started_at == 5.0
+    assert view.replicas[0].ranks == (
+        RankView(0, 0, "ALIVE", "pod-a"),
+        RankView(0, 1, "ALIVE", "pod-a"),
+        RankView(1, 0, "ALIVE", "pod-b"),
+        RankView(1, 1, "ALIVE", "pod-b"),
+    )
+
+
+def test_names_without_tensor_or_stage_mean_rank_0() -> None:
+    for name, stage, tensor in (
+        ("vllm_Worker_x", 0, 0), ("vllm_Worker_x_PP1", 1, 0), ("vllm_Worker_x_TP3", 0, 3),
+    ):  # fmt: skip
+        view = serve_view(details(), "tiny", [SERVER, worker("w", name, "na")], NODES, PODS)
+        assert [(rank.stage, rank.tensor) for rank in view.replicas[0].ranks] == [(stage, tensor)]
+
+
+def test_a_rank_on_a_dead_node_is_in_no_pod() -> None:
+    view = serve_view(details(), "tiny", [SERVER, worker("w", "vllm_Worker_x_PP1", "old")], NODES, PODS)
+    assert view.replicas[0].ranks == (RankView(1, 0, "ALIVE", None),)
+
+
+def test_of_a_dead_and_a_live_actor_for_one_rank_the_later_listed_counts() -> None:
+    actors = [
+        worker("w1", "vllm_Worker_x_PP1", "old", state="DEAD"),
+        SERVER,
+        worker("w2", "vllm_Worker_x_PP1", "nb"),
+    ]
+    view = serve_view(details(), "tiny", actors, NODES, PODS)
+    assert view.replicas[0].ranks == (RankView(1, 0, "ALIVE", "pod-b"),)
+
+
+def test_ingresses_are_told_from_engines_and_healthy_proxies_counted() -> None:
+    view = serve_view(details(), "tiny", [], NODES, PODS)
+    assert [(one.id, one.pod, one.state) for one in view.ingresses] == [("i1", "pod-b", "STARTING")]
+    assert view.proxies == 1
+
+
+def test_without_words_of_its_own_an_application_has_its_deployments() -> None:
+    deployments = {"LLMServer:tiny": {"message": "out of GPUs", "replicas": []}}
+    view = serve_view(details(deployments=deployments), "tiny", [], NODES, PODS)
+    assert view.message == "out of GPUs"
+    assert serve_view(details(message="failed"), "tiny", [], NODES, PODS).message == "failed"
