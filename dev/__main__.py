@@ -4,8 +4,8 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from dev import addons, cluster, faults, images, needs, network, processes, programs
-from dev.shell import Failure, say
+from dev import addons, cluster, faults, images, needs, network, processes, programs, topology
+from dev.shell import ended, say
 
 
 def _up(args: argparse.Namespace) -> None:
@@ -32,7 +32,6 @@ def _down(_: argparse.Namespace) -> None:
 
 
 def _images(_: argparse.Namespace) -> None:
-    needs.packages(needs.FOR_IMAGES)
     with cluster.exclusively():
         images.build_and_import()
 
@@ -50,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python3 -m dev", description="a Kubernetes cluster on this machine"
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    nodes = [node.name for node in topology.NODES]
 
     def command(name: str, act: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=text, description=text)
@@ -64,32 +64,24 @@ def _parser() -> argparse.ArgumentParser:
     command("env", lambda _: print(cluster.environment()), 'what a shell needs: eval "$(python3 -m dev env)"')
     command("status", lambda _: print(cluster.status()), "daemons, nodes and pods")
     gpus = command("gpus", lambda args: addons.set_gpus(args.node, args.count), "give a node N fake GPUs")
-    gpus.add_argument("node")
+    gpus.add_argument("node", choices=nodes)
     gpus.add_argument("count", type=int)
     kill = command("kill", _kill, "SIGKILL every process of a pod's containers")
     kill.add_argument("pod")
     kill.add_argument("-n", "--namespace", default="default")
     cut = command("cut", lambda args: network.cut(args.node), "cut a node off the network")
-    cut.add_argument("node")
+    cut.add_argument("node", choices=nodes)
     restore = command("restore", lambda args: network.restore(args.node), "give a cut node its network back")
-    restore.add_argument("node")
+    restore.add_argument("node", choices=nodes)
     restart = command("restart", _restart, "kill a daemon (kube-apiserver, ...) hard and start it again")
     restart.add_argument("daemon")
     return parser
 
 
 def main() -> int:
-    """Run the command; what cannot be done is said in a sentence, without a traceback."""
+    """Run the command."""
     args = _parser().parse_args()
-    try:
-        args.act(args)
-    except (Failure, ValueError) as failure:
-        print(f"dev: {failure}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("dev: interrupted; run it again, it clears up after itself", file=sys.stderr)
-        return 130
-    return 0
+    return ended("dev", lambda: args.act(args), "run it again, it clears up after itself")
 
 
 if __name__ == "__main__":

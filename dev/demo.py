@@ -21,7 +21,7 @@ from http.client import HTTPException
 from typing import Any
 
 from dev import addons, cluster, images, paths
-from dev.shell import Failure, run, say, show
+from dev.shell import Failure, ended, run, say, show
 
 NAME, NAMESPACE, MODEL = "tiny", "default", "tiny"
 SYSTEM_NAMESPACE = "rayspan-system"
@@ -36,18 +36,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m dev.demo", description="the tour of Rayspan")
     parser.add_argument("--only-install", action="store_true", help="stop when the operator is installed")
     options = parser.parse_args()
-    try:
+
+    def steps() -> None:
         prepare()
         install()
         if not options.only_install:
             tour()
-    except Failure as failure:
-        print(f"demo: {failure}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("demo: interrupted; `make demo` goes on from here", file=sys.stderr)
-        return 130
-    return 0
+
+    return ended("demo", steps, "`make demo` goes on from here")
 
 
 def prepare() -> None:

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from dev import paths, versions
+from dev import needs, paths, versions
 from dev.shell import Failure, attempt, run, say, show
 from dev.topology import NODES, Node
 
@@ -44,7 +44,9 @@ IMAGES = (
 
 
 def build_and_import() -> None:
-    """Everything: the base where it is missing, each Dockerfile that there is, each node that lacks it."""
+    """Everything: what Debian has to add for it, the base where it is missing, each Dockerfile that there is, each
+    node that lacks it."""
+    needs.packages(needs.FOR_IMAGES)
     paths.IMAGES.mkdir(parents=True, exist_ok=True)
     make_base()
     for image in IMAGES:

@@ -53,6 +53,20 @@ def run(
     return done.stdout
 
 
+def ended(program: str, act: Callable[[], None], interrupted: str) -> int:
+    """Run a command's work to its end and give its exit code; what cannot be done is said in a sentence, without
+    a traceback. ``interrupted``: what holds after Ctrl-C."""
+    try:
+        act()
+    except Failure as failure:
+        print(f"{program}: {failure}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted; {interrupted}", file=sys.stderr)
+        return 130
+    return 0
+
+
 def attempt(*argv: str | Path, stdin: str | None = None) -> bool:
     """Run it where failing is an ordinary answer, such as removing what may not be there."""
     try:

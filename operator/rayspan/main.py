@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import time
+from contextlib import suppress
 from typing import Any, Final
 
 import aiohttp
@@ -13,6 +15,7 @@ import kopf
 
 from rayspan.cluster.client import connect
 from rayspan.cluster.memory import Memories
+from rayspan.cluster.nodes import Nodes
 from rayspan.cluster.observe import Observer
 from rayspan.handlers import register
 from rayspan.reconcile import Reconcile
@@ -41,6 +44,7 @@ def run(settings: Settings) -> None:
 
 async def operate(settings: Settings, master_key: bytes, stop: asyncio.Event | None = None) -> None:
     """Work until told to stop, by a signal or the event."""
+    stop = stop or asyncio.Event()
     if settings.kubeconfig:
         # kopf logs in by itself, and finds the file only here.
         os.environ["KUBECONFIG"] = settings.kubeconfig
@@ -53,6 +57,7 @@ async def operate(settings: Settings, master_key: bytes, stop: asyncio.Event | N
         observer = Observer(client, session, settings, master_key, time.time)
         flow = Reconcile(
             observer=observer,
+            nodes=Nodes(client, time.time),
             memories=Memories(settings.window_seconds),
             render_settings=RenderSettings(serving_image=settings.serving_image),
             report_settings=ReportSettings(window_seconds=settings.window_seconds),
@@ -62,6 +67,7 @@ async def operate(settings: Settings, master_key: bytes, stop: asyncio.Event | N
         registry = kopf.OperatorRegistry()
         register(registry, wakeups, settings, telemetry)
         _log_in(registry, settings)
+        _heed_signals(registry, stop)
         lag = asyncio.create_task(telemetry.watch_the_loop())
         try:
             await _watch(registry, settings, stop)
@@ -71,13 +77,13 @@ async def operate(settings: Settings, master_key: bytes, stop: asyncio.Event | N
             await client.close()
 
 
-async def _watch(registry: kopf.OperatorRegistry, settings: Settings, stop: asyncio.Event | None) -> None:
+async def _watch(registry: kopf.OperatorRegistry, settings: Settings, stop: asyncio.Event) -> None:
     """Have kopf watch until told to stop.
 
     It gives up when a kind that it watches is uninstalled, as KubeRay may be; then it begins afresh, while the
     loops go on.
     """
-    while True:
+    while not stop.is_set():
         try:
             await kopf.operator(
                 registry=registry,
@@ -88,13 +94,26 @@ async def _watch(registry: kopf.OperatorRegistry, settings: Settings, stop: asyn
             )
         except Exception:
             log.exception("watching came to an end; it begins again in %g s", WATCH_AGAIN_SECONDS)
-            await asyncio.sleep(WATCH_AGAIN_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WATCH_AGAIN_SECONDS):
+                    await stop.wait()
         else:
             return
 
 
 def _liveness(settings: Settings) -> str | None:
     return f"http://{settings.listen_host}:{settings.listen_port}/healthz" if settings.listen_port else None
+
+
+def _heed_signals(registry: kopf.OperatorRegistry, stop: asyncio.Event) -> None:
+    """One flag for SIGINT and SIGTERM at any time. kopf's own handlers set a flag of the one run that installed
+    them: a signal that comes while that run is giving up, or before the next one, would be lost."""
+
+    @kopf.on.startup(registry=registry, id="heed-signals")
+    async def heed(**_: Any) -> None:
+        loop = asyncio.get_running_loop()
+        for one in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(one, stop.set)
 
 
 def _log_in(registry: kopf.OperatorRegistry, settings: Settings) -> None:

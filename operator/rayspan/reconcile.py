@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rayspan.api.conditions import ConditionType, Reason
-from rayspan.api.v1alpha1 import LLMDeployment, ModelStatus, Status
+from rayspan.api.conditions import Phase, Reason
+from rayspan.api.v1alpha1 import LLMDeployment, ModelStatus
 from rayspan.cluster import kinds, rollout
 from rayspan.cluster.inspection import model_facts
 from rayspan.cluster.memory import Memories, Memory
-from rayspan.cluster.nodes import read_nodes
+from rayspan.cluster.nodes import Nodes
 from rayspan.cluster.observe import Observer
 from rayspan.cluster.status import write_status
 from rayspan.cluster.stored import stored
@@ -34,6 +34,7 @@ class Reconcile:
     """The flow, with its ways to look, to tell and to remember."""
 
     observer: Observer
+    nodes: Nodes
     memories: Memories
     render_settings: RenderSettings
     report_settings: report.Settings
@@ -48,7 +49,7 @@ class Reconcile:
             return None
         deployment, wrong = stored(thing)
         memory = self.memories.of(key, deployment.metadata.uid)
-        nodes = await read_nodes(client, *key)
+        nodes = await self.nodes.read(*key)
         running = await rollout.running_plan(client, deployment, memory)
         model, said = await self._plan(deployment, wrong, memory, nodes, running)
         wanted = objects(deployment, said, self.render_settings) if isinstance(said, Plan) else ()
@@ -58,6 +59,7 @@ class Reconcile:
         applied = said if isinstance(said, Plan) and wanted and not refusal else None
         memory.plan = (applied or running) if deployment.spec.replicas else None
         observed = await self.observer.observe(deployment, memory, _gpu_resource(said, running))
+        memory.secret_wanted |= rollout.lacks_secret(observed)
         if applied:
             await rollout.scale(client, deployment, applied, observed)
         new = status(
@@ -70,7 +72,7 @@ class Reconcile:
                 last_good=None if observed.ray_service is None else running,
                 apply_error=refusal,
                 model=model or deployment.status.model,
-                url=names.url(deployment),
+                url=names.url(deployment, observed.port),
                 selector=names.selector(deployment.metadata.name),
                 service=names.serve_service(deployment.metadata.name),
                 settings=self.report_settings,
@@ -78,7 +80,7 @@ class Reconcile:
         )
         if await write_status(client, deployment, new, memory, self.report_settings, clock()):
             self.telemetry.status_written()
-        memory.settle(_is_ready(new), clock())
+        memory.settle(new.phase == Phase.READY, clock())
         return self._pause(said, memory)
 
     async def _plan(
@@ -109,10 +111,6 @@ class Reconcile:
             return settings.calm_seconds
         waiting = self.observer.clock() - memory.unsettled_at
         return min(settings.calm_seconds, max(settings.fast_seconds, waiting / settings.patience))
-
-
-def _is_ready(new: Status) -> bool:
-    return any(one.type == ConditionType.READY and one.status == "True" for one in new.conditions or ())
 
 
 def _gpu_resource(said: object, running: Plan | None) -> str:

@@ -22,7 +22,7 @@ MEASURED = (
     "/v1/score",
 )
 REPLICA_HEADER = b"x-rayspan-replica"
-"""Response header in which the ingress says which replica served."""
+"""In a response: the replica that served, as the ingress says. In the operator's probe: the one that is meant."""
 
 
 class Recorder(Protocol):

@@ -4,11 +4,13 @@ Ray's ingress leaves a request hanging while no replica is up, and gives a bare 
 it. Here
 - no replica up: 503 with Retry-After, at once, also for requests that already wait for one;
 - the replica is lost before anything was generated: asked again of another one, if there is one;
-- lost after that: the stream ends with an error event, so that the client knows the text is cut.
+- lost after that: the stream ends with an error event, so that the client knows the text is cut;
+- the operator's probe names the replica that it is meant for, so that one which is stuck cannot hide behind others.
 """
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any
 
@@ -28,7 +30,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from rayspan_serving import errors, replicas, stream
 from rayspan_serving.clock import REPLICA_HEADER
-from rayspan_serving.gate import Deadline, Doorkeeper
+from rayspan_serving.gate import Deadline, Doorkeeper, operators
 
 logger = logging.getLogger("ray.serve")
 
@@ -48,37 +50,41 @@ class OpenAiIngress(RayOpenAiIngress):
         super().__init__(llm_deployments, model_cards, **more)
         (self._model,) = llm_deployments
         self._deployment = llm_deployments[self._model].deployment_name
+        self._ours = operators(os.environ)
 
     async def chat(self, body: ChatCompletionRequest, request: Request) -> Response:
         call = super().chat
-        return await self._answer(lambda: call(body, request))
+        return await self._answer(request, lambda: call(body, request))
 
     async def completions(self, body: CompletionRequest, request: Request) -> Response:
         call = super().completions
-        return await self._answer(lambda: call(body, request))
+        return await self._answer(request, lambda: call(body, request))
 
     async def embeddings(self, body: EmbeddingRequest, request: Request) -> Response:
         call = super().embeddings
-        return await self._answer(lambda: call(body, request))
+        return await self._answer(request, lambda: call(body, request))
 
     async def transcriptions(
         self, body: Annotated[TranscriptionRequest, Form()], request: Request
     ) -> Response:
         call = super().transcriptions
-        return await self._answer(lambda: call(body, request))
+        return await self._answer(request, lambda: call(body, request))
 
     async def score(self, body: ScoreRequest, request: Request) -> Response:
         call = super().score
-        return await self._answer(lambda: call(body, request))
+        return await self._answer(request, lambda: call(body, request))
 
-    async def _answer(self, call: Callable[[], Awaitable[Response]]) -> Response:
+    async def _answer(self, request: Request, call: Callable[[], Awaitable[Response]]) -> Response:
         request_id = _get_serve_request_context().request_id
+        meant = request.headers.get(REPLICA_HEADER.decode())
+        if meant and self._ours(request.scope):
+            replicas.want(request_id, meant)
         try:
             response = await self._attempts(request_id, call)
             response.headers[REPLICA_HEADER.decode()] = replicas.taken(request_id) or ""
             return response
         finally:
-            replicas.forget(request_id)
+            replicas.done(request_id)
 
     async def _attempts(self, request_id: str, call: Callable[[], Awaitable[Response]]) -> Response:
         for attempt in range(1, ATTEMPTS + 1):

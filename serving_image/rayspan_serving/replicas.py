@@ -7,12 +7,24 @@ What the router knows it writes down here (`rayspan_serving.router`), and the in
 _up: dict[str, int] = {}
 """Replicas that are up, by Serve deployment name; no entry before the controller has told."""
 
+_wanted: dict[str, str] = {}
+"""The replica that a request is meant for, by Serve's request id, until `done`."""
+
 _taken: dict[str, str] = {}
 """The replica that took a request, by Serve's request id, until `forget`."""
 
 
 def note_up(deployment: str, count: int) -> None:
     _up[deployment] = count
+
+
+def want(request_id: str, replica: str) -> None:
+    _wanted[request_id] = replica
+
+
+def wanted(request_id: str) -> str | None:
+    """The replica that this request is meant for, None: any."""
+    return _wanted.get(request_id)
 
 
 def note_taken(request_id: str, replica: str) -> None:
@@ -31,3 +43,9 @@ def taken(request_id: str) -> str | None:
 
 def forget(request_id: str) -> None:
     _taken.pop(request_id, None)
+
+
+def done(request_id: str) -> None:
+    """The request has its answer."""
+    forget(request_id)
+    _wanted.pop(request_id, None)

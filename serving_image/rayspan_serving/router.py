@@ -22,6 +22,14 @@ class Router(PowerOfTwoChoicesRequestRouter):
         super().on_replica_actor_died(replica_id)
         self._note()
 
+    async def choose_replicas(
+        self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
+    ) -> list[list[RunningReplica]]:
+        """The one that the request is meant for, if it is up: so the operator asks each replica for itself."""
+        wanted = pending_request and replicas.wanted(pending_request.metadata.request_id)
+        meant = [one for one in candidate_replicas if one.replica_id.unique_id == wanted]
+        return [meant] if meant else await super().choose_replicas(candidate_replicas, pending_request)
+
     def on_request_routed(self, pending_request: PendingRequest, replica_id: ReplicaID, result: Any) -> None:
         super().on_request_routed(pending_request, replica_id, result)
         replicas.note_taken(pending_request.metadata.request_id, replica_id.unique_id)

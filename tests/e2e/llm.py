@@ -6,17 +6,16 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from tests.kubectl import Refused, apply, get, kubectl
 
 NAMESPACE = "llm-e2e"
-CPU_ENGINE = {
-    "dtype": "float32",
-    "max_model_len": 512,
-    "compilation_config": {"mode": 2, "backend": "eager"},
-    "kv_cache_memory_bytes": 67108864,
-}
+EXAMPLE = Path(__file__).parents[2] / "examples" / "tiny.yaml"
+CPU_ENGINE: dict[str, Any] = yaml.safe_load(EXAMPLE.read_text())["spec"]["engine"]["args"]
 """What vLLM needs to run stages on CPUs (docs/architecture.md, the CPU stage platform)."""
 
 

@@ -93,7 +93,8 @@ class Parallelism(Model):
 class Engine(Model):
     """What is passed through to vLLM."""
 
-    args: dict[str, Any] | None = Field(
+    # Free-form: the API server can count the arguments, but what is inside is bounded only by the size of a request.
+    args: Annotated[dict[str, Any], Field(max_length=100)] | None = Field(
         default=None,
         description="vLLM engine arguments by their Python names, such as max_model_len: 8192. "
         "An argument that Rayspan sets itself, or that vLLM does not know, is refused.",
@@ -130,7 +131,9 @@ class Serving(Model):
     max_ongoing_requests: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=1000, description="Requests that one replica takes at the same time; further ones wait."
     )
-    pod_template: dict[str, Any] | None = Field(
+    # metadata and spec are all there is to it. Below them the schema says nothing (a pod's own would be thousands of
+    # lines), so nothing there can be bounded but by the size of a request.
+    pod_template: Annotated[dict[str, Any], Field(max_length=2)] | None = Field(
         default=None,
         description="Merged into every Ray pod (metadata and spec): maps are merged, lists of named "
         "things are merged by name, other lists are appended. The Ray container is named `ray`.",

@@ -94,12 +94,14 @@ class Client:
     async def apply(self, wanted: Object) -> Object:
         """Make the live object cover the wanted one; returns the live object.
 
-        One that is being deleted is left alone; one of another owner raises Conflict.
+        One that is being deleted is left alone, whoever it belongs to; one of another owner raises Conflict.
         """
         kind, (namespace, name) = kind_of(wanted), _place(wanted)
         wanted = _with_digest(wanted)
         live = await self.get(kind, namespace, name)
         where = (kind.name, namespace, name)
+        if live is not None and live["metadata"].get("deletionTimestamp"):
+            return live
         if live is not None and not _of_one_owner(live, wanted):
             raise errors.Conflict(
                 409,
@@ -107,8 +109,6 @@ class Client:
                 f"there is a {kind.name} {name!r} already, which does not belong to this LLMDeployment: "
                 "delete it, or give the LLMDeployment another name",
             )
-        if live is not None and live["metadata"].get("deletionTimestamp"):
-            return live
         if live is not None and (covers(live, wanted) or self._settled.get(where) == _mark(live, wanted)):
             return live
         live = await self.apply_unread(wanted)

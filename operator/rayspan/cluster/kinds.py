@@ -37,11 +37,13 @@ RAY_CLUSTER: Final = Kind("ray.io/v1", "RayCluster", "rayclusters")
 POD: Final = Kind("v1", "Pod", "pods")
 NODE: Final = Kind("v1", "Node", "nodes", namespaced=False)
 SECRET: Final = Kind("v1", "Secret", "secrets")
+SERVICE: Final = Kind("v1", "Service", "services")
 EVENT: Final = Kind("v1", "Event", "events")
 JOB: Final = Kind("batch/v1", "Job", "jobs")
 
 _BY_NAME: Final = {
-    kind.name: kind for kind in (LLM_DEPLOYMENT, RAY_SERVICE, RAY_CLUSTER, POD, NODE, SECRET, EVENT, JOB)
+    kind.name: kind
+    for kind in (LLM_DEPLOYMENT, RAY_SERVICE, RAY_CLUSTER, POD, NODE, SECRET, SERVICE, EVENT, JOB)
 }
 
 

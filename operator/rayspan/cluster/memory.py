@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from rayspan.api.v1alpha1 import ModelStatus
 from rayspan.cluster.metrics import Window
+from rayspan.cluster.proof import Proof
 from rayspan.plan.types import Plan
 from rayspan.report.input import Refused
-from rayspan.report.observed import CompletionView, ServeView
 
 
 @dataclass
@@ -30,25 +30,17 @@ class Memory:
     """Whether the last pass found it Ready."""
     unsettled_at: float = math.inf
     """Since when it is not."""
+    secret_wanted: bool = True
+    """Whether the Secret of the tokens has to be written: it may not be read."""
     secret_at: float = -math.inf
     written_at: float = -math.inf
     scraped_at: float = -math.inf
-    completion: CompletionView | None = None
-    proven: frozenset[str] = frozenset()
-    """Replicas that ran when the last completion came."""
-    answered: float = 0.0
-    """Requests of users that were answered, as the newest scrape counts them."""
-    probes: int = 0
-    """Probes sent; takes turns between pods."""
+    proof: Proof = field(default_factory=Proof)
 
     def settle(self, ready: bool, now: float) -> None:
         """Remember whether it is Ready, and since when it is not."""
         self.settled = ready
         self.unsettled_at = math.inf if ready else min(self.unsettled_at, now)
-
-    def proves(self, serve: ServeView) -> frozenset[str]:
-        """Replicas that a completion now would speak for."""
-        return frozenset(one.id for one in serve.replicas if one.state == "RUNNING")
 
 
 @dataclass

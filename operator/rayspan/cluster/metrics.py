@@ -128,12 +128,3 @@ class Window:
     def all(self) -> tuple[Scrape, ...]:
         """All that is held."""
         return tuple(self._scrapes)
-
-
-def answered(scrape: Scrape) -> float:
-    """Requests of users that came in at this pod and were answered since they began."""
-    return sum(
-        value
-        for (name, labels), value in scrape.values.items()
-        if name == "ray_rayspan_requests_total" and ("outcome", "ok") in labels
-    )

@@ -1,9 +1,11 @@
-"""The cluster's nodes as the planner is told them."""
+"""The cluster's nodes as the planner is told them: read once for all deployments, every few seconds."""
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from rayspan import errors
@@ -25,20 +27,43 @@ _NOT_ENDED: Final = "status.phase!=Succeeded,status.phase!=Failed"
 Object = dict[str, Any]
 
 
-async def read_nodes(client: Client, namespace: str, name: str) -> Known[tuple[NodeFacts, ...]]:
-    """All nodes; GPUs held by others are those of pods that are not the named deployment's.
+KEPT_SECONDS: Final = 5.0
+"""How long a reading serves: a node that is lost is seen well within the 30 s that a dead stage may take."""
 
-    Where the operator may not list all pods (it serves some namespaces only), no GPU counts as held.
-    """
-    try:
-        nodes = await client.find(kinds.NODE)
-    except errors.Forbidden as error:
-        return Unknown(f"nodes may not be listed: {error}")
-    try:
-        pods = await client.find(kinds.POD, fields=_NOT_ENDED)
-    except errors.Forbidden:
-        pods = []
-    return node_facts(nodes, (pod for pod in pods if not _belongs(pod, namespace, name)))
+
+class Nodes:
+    """All nodes, and the pods that hold GPUs on them."""
+
+    def __init__(self, client: Client, clock: Callable[[], float]) -> None:
+        self._client, self._clock = client, clock
+        self._lock = asyncio.Lock()
+        self._read_at = -math.inf
+        self._nodes: list[Object] | Unknown = []
+        self._pods: list[Object] = []
+
+    async def read(self, namespace: str, name: str) -> Known[tuple[NodeFacts, ...]]:
+        """All nodes; GPUs held by others are those of pods that are not the named deployment's.
+
+        Where the operator may not list all pods (it serves some namespaces only), no GPU counts as held.
+        """
+        async with self._lock:
+            if self._clock() - self._read_at >= KEPT_SECONDS:
+                await self._read()
+        if isinstance(self._nodes, Unknown):
+            return self._nodes
+        return node_facts(self._nodes, (pod for pod in self._pods if not _belongs(pod, namespace, name)))
+
+    async def _read(self) -> None:
+        try:
+            self._nodes = await self._client.find(kinds.NODE)
+        except errors.Forbidden as error:
+            self._nodes = Unknown(f"nodes may not be listed: {error}")
+        try:
+            pods = await self._client.find(kinds.POD, fields=_NOT_ENDED)
+        except errors.Forbidden:
+            pods = []
+        self._pods = [pod for pod in pods if any(gpus_of(pod["spec"], one) for one in GPU_RESOURCES)]
+        self._read_at = self._clock()
 
 
 def _belongs(pod: Object, namespace: str, name: str) -> bool:

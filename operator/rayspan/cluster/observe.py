@@ -14,14 +14,15 @@ from rayspan.api.v1alpha1 import LLMDeployment
 from rayspan.cluster import kinds, metrics, probe, tokens
 from rayspan.cluster.client import Client
 from rayspan.cluster.memory import Memory
+from rayspan.cluster.proof import Entry, Proof, silent
 from rayspan.cluster.ray import Dashboard
 from rayspan.cluster.views import Object, pod_view, ray_cluster_view, ray_service_view
 from rayspan.render import names
 from rayspan.report.observed import (
-    CompletionView,
     Known,
     Observed,
     PodView,
+    RayClusterView,
     RayServiceView,
     ServeView,
     Unknown,
@@ -62,17 +63,20 @@ class Observer:
         active = cluster["metadata"]["name"] if isinstance(cluster, dict) else None
         serve = await self._serve(deployment, seen, active)
         await self._scrape(seen, memory)
-        completion = await self._completion(deployment, memory, seen, active, serve)
+        entries = await self._prove(deployment, memory, service, seen, active, serve)
         return Observed(
             at=self.clock(),
             ray_service=service,
             ray_cluster=ray_cluster_view(cluster) if isinstance(cluster, dict) else cluster,
             pods=pods,
             serve=serve,
-            completion=completion,
+            completion=memory.proof.completion,
+            proofs=dict(memory.proof.replicas),
+            silent=silent(entries, memory.proof),
             scrapes=memory.window.all(),
             kuberay=_version(cluster) if isinstance(cluster, dict) else None,
             ray_service_kind=service != _NO_KIND,
+            pending_cluster=_pending_cluster(service, clusters, active),
         )
 
     async def _service(self, namespace: str, name: str) -> Known[RayServiceView | None]:
@@ -126,60 +130,78 @@ class Observer:
         scrapes = await metrics.scrape_pods(self.session, running, now, timeout)
         memory.window.add(scrapes, now)
         memory.scraped_at = now
-        answered = sum(map(metrics.answered, scrapes))
-        if answered > memory.answered > 0 and memory.completion is not None and memory.completion.ok:
-            count = answered - memory.answered
-            detail = f"{count:g} requests of users were answered since the last look"
-            memory.completion = CompletionView(ok=True, at=now, seconds=0.0, detail=detail)
-        memory.answered = answered
+        memory.proof.note(scrapes, now)
 
-    async def _completion(
+    async def _prove(
         self,
         deployment: LLMDeployment,
         memory: Memory,
+        service: Known[RayServiceView | None],
         pods: tuple[PodView, ...],
         cluster: str | None,
         serve: Known[ServeView | None],
-    ) -> CompletionView | None:
+    ) -> list[Entry]:
+        """Ask for the completions that are due; the ways in that there are."""
+        proof, metadata, settings = memory.proof, deployment.metadata, self.settings
         if serve is None or deployment.spec.replicas == 0:
-            memory.completion, memory.proven = None, frozenset()
-            return None
-        replicas = memory.proven if isinstance(serve, Unknown) else memory.proves(serve)
-        last = memory.completion
-        if not replicas:
-            return last
-        fresh = last is not None and last.ok and self.clock() - last.at < self.settings.proof_seconds
-        if fresh and replicas == memory.proven:
-            return last
-        entries = _entries(serve, [pod for pod in pods if pod.cluster == cluster and _reachable(pod)])
-        if not entries:
-            return last
-        memory.probes += 1
-        memory.completion = await probe.complete(
-            self.session,
-            entries[memory.probes % len(entries)],
-            port=deployment.spec.serving.port,
-            model=deployment.spec.model.id,
-            token=tokens.derive(self.master_key, tokens.PROBE, deployment.metadata.uid),
-            timeout_seconds=self.settings.probe_timeout_seconds,
-            clock=self.clock,
+            memory.proof = Proof()
+            return []
+        # While Ray's dashboard is away, the replicas that it named last go on being asked.
+        running = (
+            list(proof.replicas)
+            if isinstance(serve, Unknown)
+            else [one.id for one in serve.replicas if one.state == "RUNNING"]
         )
-        if memory.completion.ok:
-            memory.proven = replicas
-        return memory.completion
+        entries = _entries(serve, [pod for pod in pods if pod.cluster == cluster and _reachable(pod)])
+        if running and entries:
+            entries += await self._service_entry(metadata.namespace, metadata.name, cluster, proof)
+        probes = proof.due(running, entries, self.clock(), settings.proof_seconds)
+        live = service if isinstance(service, RayServiceView) else None
+        answers = await asyncio.gather(
+            *(
+                probe.complete(
+                    self.session,
+                    one.entry.host,
+                    one.replica,
+                    port=(live and live.port) or deployment.spec.serving.port,
+                    model=(live and live.model) or deployment.spec.model.id,
+                    token=tokens.derive(self.master_key, tokens.PROBE, metadata.uid),
+                    timeout_seconds=settings.probe_timeout_seconds,
+                    clock=self.clock,
+                )
+                for one in probes
+            )
+        )
+        for one, answer in zip(probes, answers, strict=True):
+            proof.took(one, answer)
+        return entries
+
+    async def _service_entry(
+        self, namespace: str, name: str, cluster: str | None, proof: Proof
+    ) -> list[Entry]:
+        """The Service that KubeRay makes once something serves. Proven for a cluster, it is not read again."""
+        key, named = f"Service of {cluster}", names.serve_service(name)
+        if key in proof.entries:
+            return []
+        try:
+            found = await self.client.get(kinds.SERVICE, namespace, named)
+        except errors.RayspanError:
+            found = None
+        address = (found or {}).get("spec", {}).get("clusterIP") or ""
+        return [Entry(key, f"the Service {named}", address)]
 
 
 def _reachable(pod: PodView) -> bool:
     return pod.ip is not None and pod.phase == "Running" and not pod.terminating
 
 
-def _entries(serve: Known[ServeView | None], pods: list[PodView]) -> list[PodView]:
+def _entries(serve: Known[ServeView | None], pods: list[PodView]) -> list[Entry]:
     """Worker pods that take requests: those with an ingress, or all where Ray does not say."""
     workers = [pod for pod in pods if not pod.head]
-    if serve is None or isinstance(serve, Unknown):
-        return workers
-    taking = {one.pod for one in serve.ingresses if one.state == "RUNNING"}
-    return [pod for pod in workers if pod.name in taking]
+    if isinstance(serve, ServeView):
+        taking = {one.pod for one in serve.ingresses if one.state == "RUNNING"}
+        workers = [pod for pod in workers if pod.name in taking]
+    return [Entry(pod.uid, f"pod {pod.name}", pod.ip or "") for pod in workers]
 
 
 def _serving_cluster(
@@ -195,6 +217,19 @@ def _serving_cluster(
                 return named[name]
     newest = sorted(named.values(), key=lambda one: one["metadata"].get("creationTimestamp") or "")
     return newest[-1] if newest else None
+
+
+def _pending_cluster(
+    service: Known[RayServiceView | None], clusters: Known[list[Object]], serving: str | None
+) -> RayClusterView | None:
+    """The RayCluster that is to take over from the serving one."""
+    if isinstance(clusters, Unknown) or not isinstance(service, RayServiceView):
+        return None
+    for one in clusters:
+        name, going = one["metadata"]["name"], one["metadata"].get("deletionTimestamp")
+        if name == service.pending_cluster != serving and not going:
+            return ray_cluster_view(one)
+    return None
 
 
 def _version(cluster: Object) -> str | None:

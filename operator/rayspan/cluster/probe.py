@@ -13,16 +13,19 @@ from typing import Any, Final
 
 import aiohttp
 
-from rayspan.report.observed import CompletionView, PodView
+from rayspan.report.observed import CompletionView
 
 HEADER: Final = "x-rayspan-probe"
+REPLICA_HEADER: Final = "x-rayspan-replica"
+"""In the request: the replica that is meant. In the answer: the one that gave it."""
 _WORDS: Final = 300
 """Characters kept of an answer that is none."""
 
 
 async def complete(
     session: aiohttp.ClientSession,
-    pod: PodView,
+    host: str,
+    replica: str,
     *,
     port: int,
     model: str,
@@ -30,16 +33,18 @@ async def complete(
     timeout_seconds: float,
     clock: Callable[[], float],
 ) -> CompletionView:
-    """Ask a worker pod for one token; chat first, plain completion for a model without a chat template."""
+    """Ask a replica for one token by way of a pod or the Service; chat first, plain completion for a model
+    without a chat template."""
     common: dict[str, Any] = {"model": model, "max_tokens": 1, "temperature": 0}
     chat = common | {"messages": [{"role": "user", "content": "Hi"}]}
     plain = common | {"prompt": "Hi"}
     started = clock()
-    status, words = 0, ""
+    headers = {HEADER: token, REPLICA_HEADER: replica}
+    status, words, by = 0, "", None
     try:
         async with asyncio.timeout(timeout_seconds):
             for path, body in (("/v1/chat/completions", chat), ("/v1/completions", plain)):
-                status, words = await _ask(session, f"http://{pod.ip}:{port}{path}", body, token)
+                status, words, by = await _ask(session, f"http://{host}:{port}{path}", body, headers)
                 if status not in (400, 404):
                     break
     except TimeoutError:
@@ -52,14 +57,16 @@ async def complete(
         ok=ok,
         at=started,
         seconds=clock() - started,
-        # Pods are asked in turn: with a pod's name in it the message would never be the same twice.
+        # Ways in are taken in turn: with its name in it the message would never be the same twice.
         detail=f"One token was asked for: {'answered' if ok else detail}",
+        replica=by,
     )
 
 
-async def _ask(session: aiohttp.ClientSession, url: str, body: dict[str, Any], token: str) -> tuple[int, str]:
-    async with session.post(url, json=body, headers={HEADER: token}) as response:
+async def _ask(
+    session: aiohttp.ClientSession, url: str, body: dict[str, Any], headers: dict[str, str]
+) -> tuple[int, str, str | None]:
+    async with session.post(url, json=body, headers=headers) as response:
         text = await response.text(errors="replace")
-        if response.status == 200 and '"choices"' not in text:
-            return 502, text[:_WORDS]
-        return response.status, text[:_WORDS]
+        status = 502 if response.status == 200 and '"choices"' not in text else response.status
+        return status, text[:_WORDS], response.headers.get(REPLICA_HEADER) or None

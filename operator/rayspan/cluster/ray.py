@@ -16,7 +16,7 @@ from typing import Any, Final
 import aiohttp
 
 from rayspan import errors
-from rayspan.render import names
+from rayspan.render import names, serve_revision
 from rayspan.report.observed import PodView, RankView, ReplicaView, ServeView
 
 _HEADER: Final = "x-ray-authorization"
@@ -119,7 +119,6 @@ def serve_view(
                 actor_id=replica.get("actor_id"),
                 pod=pod_by_ip.get(replica.get("node_ip") or "") or replica.get("node_instance_id"),
                 ranks=tuple(rank for _, rank in sorted(ranks.get(group, {}).items())),
-                started_at=replica.get("start_time_s"),
             )
 
     deployments = app.get("deployments") or {}
@@ -138,7 +137,7 @@ def serve_view(
             if name.startswith(names.INGRESS_DEPLOYMENT)
             for view in views(one)
         ),
-        proxies=sum(one.get("status") == "HEALTHY" for one in (details.get("proxies") or {}).values()),
+        revision=serve_revision((app.get("deployed_app_config") or {}).get("args") or {}),
     )
 
 

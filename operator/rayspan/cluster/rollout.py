@@ -1,4 +1,8 @@
-"""Carry what was rendered to the cluster: apply it, replace an old RayCluster, scale the running one."""
+"""Carry what was rendered to the cluster: apply it, replace an old RayCluster, scale those that run.
+
+The Secret of the tokens may not be read: that it is missing shows only in pods that wait for it. So every
+process writes it once, and again when a pod waits.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,9 @@ from rayspan.report.observed import Observed, RayClusterView, Unknown
 Object = dict[str, Any]
 
 _SECRET_SECONDS: Final = 30.0
-"""How often the Secret, which may not be read, is written again while the deployment is not Ready."""
+"""Least time between two writes of the Secret."""
+_NO_SECRET: Final = "CreateContainerConfigError"
+"""Why the kubelet starts no container: a Secret, or a key of it, is missing."""
 
 
 async def roll_out(
@@ -42,7 +48,7 @@ async def roll_out(
         for thing in wanted:
             live = await client.apply(thing)
             if thing["kind"] == kinds.RAY_SERVICE.name and not live["metadata"].get("deletionTimestamp"):
-                await _replace_old_clusters(client, deployment, thing["metadata"]["annotations"])
+                await _replace_old_clusters(client, deployment, live, thing["metadata"]["annotations"])
     except errors.KindMissing:
         return None  # the look that follows finds it missing as well
     except errors.ApiError as error:
@@ -53,17 +59,24 @@ async def roll_out(
 async def _write_secret(
     client: Client, deployment: LLMDeployment, memory: Memory, master_key: bytes, now: float
 ) -> None:
-    if memory.settled or now - memory.secret_at < _SECRET_SECONDS:
+    if not memory.secret_wanted or now - memory.secret_at < _SECRET_SECONDS:
         return
     uid = deployment.metadata.uid
     ray, probe = (tokens.derive(master_key, purpose, uid) for purpose in (tokens.RAY, tokens.PROBE))
     await client.apply_unread(token_secret(deployment, ray, probe))
-    memory.secret_at = now
+    memory.secret_wanted, memory.secret_at = False, now
+
+
+def lacks_secret(seen: Observed) -> bool:
+    """Whether a pod waits for a Secret, which may be that of the tokens."""
+    pods = () if isinstance(seen.pods, Unknown) else seen.pods
+    return any(pod.waiting_reason == _NO_SECRET for pod in pods)
 
 
 async def _replace_old_clusters(
-    client: Client, deployment: LLMDeployment, annotations: dict[str, str]
+    client: Client, deployment: LLMDeployment, service: Object, annotations: dict[str, str]
 ) -> None:
+    """Delete the RayClusters of this very RayService that were made from another revision of it."""
     if deployment.spec.update_strategy.type is not UpdateType.RECREATE:
         return
     namespace, name = deployment.metadata.namespace, deployment.metadata.name
@@ -71,7 +84,9 @@ async def _replace_old_clusters(
     for cluster in await client.find(kinds.RAY_CLUSTER, namespace, labels=labels):
         metadata = cluster["metadata"]
         made_from = (metadata.get("annotations") or {}).get(names.CLUSTER_REVISION)
-        if made_from != annotations[names.CLUSTER_REVISION] and not metadata.get("deletionTimestamp"):
+        if made_from == annotations[names.CLUSTER_REVISION] or metadata.get("deletionTimestamp"):
+            continue
+        if service["metadata"]["uid"] in _owners(cluster):
             await client.delete(kinds.RAY_CLUSTER, namespace, metadata["name"], metadata["uid"])
 
 
@@ -80,31 +95,47 @@ async def _stop(client: Client, deployment: LLMDeployment) -> None:
     live = await client.get(kinds.RAY_SERVICE, namespace, name)
     if live is None or live["metadata"].get("deletionTimestamp"):
         return
-    owners = {one["uid"] for one in live["metadata"].get("ownerReferences") or ()}
-    if deployment.metadata.uid in owners:
+    if deployment.metadata.uid in _owners(live):
         await client.delete(kinds.RAY_SERVICE, namespace, name, live["metadata"]["uid"])
 
 
 async def scale(client: Client, deployment: LLMDeployment, plan: Plan, seen: Observed) -> None:
-    """Give the running RayCluster as many pods per stage as there are replicas wanted."""
-    if not isinstance(seen.ray_cluster, RayClusterView) or isinstance(seen.pods, Unknown):
+    """Give the RayCluster as many pods per stage as there are replicas wanted.
+
+    While a second one is to take over, it is that one: KubeRay copied the counts when it made it and never
+    does again, but tells only Serve there of a new number, which would wait for pods for ever. It only grows
+    until it serves.
+    """
+    if isinstance(seen.pods, Unknown):
         return
     serve = None if isinstance(seen.serve, Unknown) else seen.serve
-    operations = cluster_scale(plan, deployment.spec.replicas, seen.ray_cluster, seen.pods, serve)
+    cluster, known = (seen.pending_cluster, None) if seen.pending_cluster else (seen.ray_cluster, serve)
+    if not isinstance(cluster, RayClusterView):
+        return
+    operations = cluster_scale(plan, deployment.spec.replicas, cluster, seen.pods, known)
     if operations:
         with suppress(errors.ApiError):  # the next pass sees what it was refused for
-            namespace, name = deployment.metadata.namespace, seen.ray_cluster.name
-            await client.patch(kinds.RAY_CLUSTER, namespace, name, operations)
+            await client.patch(kinds.RAY_CLUSTER, deployment.metadata.namespace, cluster.name, operations)
 
 
 async def running_plan(client: Client, deployment: LLMDeployment, memory: Memory) -> Plan | None:
-    """The plan of the live RayService: remembered, or read back once after a start; None: there is none."""
+    """The plan of the live RayService: remembered, or read back once after a start; None: there is none.
+
+    One of another owner, or one that is going, tells nothing: it is looked for again in the next pass.
+    """
     if not memory.plan_read:
         namespace, name = deployment.metadata.namespace, names.ray_service(deployment.metadata.name)
         try:
             live = await client.get(kinds.RAY_SERVICE, namespace, name)
         except errors.KindMissing:
             live = None
-        memory.plan = recorded_plan(live["metadata"].get("annotations") or {}) if live else None
-        memory.plan_read = True
+        other = live is not None and (
+            deployment.metadata.uid not in _owners(live) or bool(live["metadata"].get("deletionTimestamp"))
+        )
+        memory.plan = recorded_plan(live["metadata"].get("annotations") or {}) if live and not other else None
+        memory.plan_read = not other
     return memory.plan
+
+
+def _owners(thing: Object) -> set[str]:
+    return {one["uid"] for one in thing["metadata"].get("ownerReferences") or ()}

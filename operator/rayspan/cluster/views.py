@@ -6,9 +6,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from rayspan.cluster.covers import quantity
-from rayspan.render import names
+from rayspan.render import names, recorded_endpoint
 from rayspan.report.observed import PodView, RayClusterView, RayServiceView, WorkerGroupView
 
+_SUSPENDED: Final = frozenset({"RayClusterSuspending", "RayClusterSuspended"})
+"""Conditions of a RayCluster whose pods KubeRay takes away, or has taken away."""
+_QUEUE: Final = "kueue.x-k8s.io/queue-name"
 _LAST_WORDS: Final = 600
 """Characters kept of what a container said last."""
 
@@ -95,26 +98,40 @@ def ray_service_view(service: Object) -> RayServiceView:
         (status.get(key) or {}).get("rayClusterName") or None
         for key in ("activeServiceStatus", "pendingServiceStatus")
     )
+    annotations = metadata.get("annotations") or {}
+    model, port = recorded_endpoint(annotations)
     return RayServiceView(
         generation=metadata.get("generation", 0),
         observed_generation=status.get("observedGeneration", 0),
         active_cluster=active,
         pending_cluster=pending,
-        revision=(metadata.get("annotations") or {}).get(names.REVISION),
+        revision=annotations.get(names.REVISION),
+        serve_revision=annotations.get(names.SERVE_REVISION),
+        model=model,
+        port=port,
     )
 
 
 def ray_cluster_view(cluster: Object) -> RayClusterView:
     """A RayCluster."""
-    groups = cluster.get("spec", {}).get("workerGroupSpecs") or ()
+    spec, status = cluster.get("spec", {}), cluster.get("status") or {}
+    conditions = {one["type"] for one in status.get("conditions") or () if one.get("status") == "True"}
+    suspend = spec.get("suspend")
+    queued = _QUEUE in (cluster["metadata"].get("labels") or {})
     return RayClusterView(
         name=cluster["metadata"]["name"],
         groups=tuple(
             WorkerGroupView(
                 name=one["groupName"],
                 replicas=one.get("replicas") or 0,
+                min_replicas=one.get("minReplicas"),
+                max_replicas=one.get("maxReplicas"),
                 workers_to_delete=tuple((one.get("scaleStrategy") or {}).get("workersToDelete") or ()),
             )
-            for one in groups
+            for one in spec.get("workerGroupSpecs") or ()
         ),
+        # Kueue suspends what waits in a queue. KubeRay's RayService controller takes an edited field away again, but only an explicit false wakes
+        # a cluster that its RayCluster controller has put to sleep meanwhile.
+        suspended=not queued
+        and (bool(suspend) or (suspend is None and not conditions.isdisjoint(_SUSPENDED))),
     )

@@ -2,7 +2,8 @@
 
 from rayspan.render.inspect_job import inspect_job, inspect_key
 from rayspan.render.ray_service import objects, ray_service
-from rayspan.render.record import recorded_plan
+from rayspan.render.record import recorded_endpoint, recorded_plan
+from rayspan.render.revision import serve_revision
 from rayspan.render.settings import RenderSettings
 from rayspan.render.token_secret import token_secret
 
@@ -12,6 +13,8 @@ __all__ = [
     "inspect_key",
     "objects",
     "ray_service",
+    "recorded_endpoint",
     "recorded_plan",
+    "serve_revision",
     "token_secret",
 ]

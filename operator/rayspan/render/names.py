@@ -16,7 +16,9 @@ CLUSTER_REVISION: Final = f"{GROUP}/cluster-revision"
 """Annotation: hash of the part that needs new pods. KubeRay copies it from the RayService to each RayCluster
 that it makes, and it stands on the pods: a cluster with another value is an old one."""
 SERVE_REVISION: Final = f"{GROUP}/serve-revision"
-"""Annotation: hash of the Serve application's part, which Serve rolls out in place."""
+"""Annotation: hash of the Serve application's arguments, which Serve rolls out in place."""
+ENDPOINT: Final = f"{GROUP}/endpoint"
+"""Annotation: the model's name and the port, as JSON."""
 PLAN: Final = f"{GROUP}/plan"
 """Annotation: the plan that was rendered, as JSON; a restarted operator reads it back."""
 
@@ -64,10 +66,11 @@ def engine_deployment(model_id: str) -> str:
     return "LLMServer:" + model_id.replace("/", "--").replace(".", "_")
 
 
-def url(deployment: LLMDeployment) -> str:
-    """The OpenAI endpoint inside the cluster."""
+def url(deployment: LLMDeployment, port: int | None = None) -> str:
+    """The OpenAI endpoint inside the cluster; ``port``: where it serves now, if that is known."""
     meta = deployment.metadata
-    return f"http://{serve_service(meta.name)}.{meta.namespace}.svc:{deployment.spec.serving.port}/v1"
+    port = port or deployment.spec.serving.port
+    return f"http://{serve_service(meta.name)}.{meta.namespace}.svc:{port}/v1"
 
 
 def labels(name: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from rayspan.api.v1alpha1 import LLMDeployment, UpdateType
 from rayspan.plan.types import Plan
 from rayspan.render import names
 from rayspan.render.head_group import head_group
-from rayspan.render.record import recorded
+from rayspan.render.record import endpoint, recorded
 from rayspan.render.revision import cluster_revision, digest, serve_revision
 from rayspan.render.serve_config import serve_config, text
 from rayspan.render.settings import RenderSettings
@@ -33,11 +33,12 @@ def ray_service(deployment: LLMDeployment, plan: Plan, settings: RenderSettings)
     """
     config = serve_config(deployment, plan, settings)
     cluster = _ray_cluster(deployment, plan, settings)
-    revision, serve = cluster_revision(cluster, config), serve_revision(config)
+    revision, serve = cluster_revision(cluster, config), serve_revision(config["applications"][0]["args"])
     for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
         group["template"]["metadata"].setdefault("annotations", {})[names.CLUSTER_REVISION] = revision
     annotations = {
         names.CLUSTER_REVISION: revision,
+        names.ENDPOINT: endpoint(deployment),
         names.PLAN: recorded(plan),
         names.REVISION: digest([revision, serve, deployment.spec.serving.max_ongoing_requests]),
         names.SERVE_REVISION: serve,

@@ -1,4 +1,5 @@
-"""The plan as an annotation: a restarted operator finds the running plan where it was rendered.
+"""What was rendered, as annotations: a restarted operator finds the running plan, and the way to reach it, where
+they were rendered, also while a newer spec is refused.
 
 The names of nodes are left out: they are found afresh with every plan, and may be thousands.
 """
@@ -9,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from rayspan.api.v1alpha1 import LLMDeployment
 from rayspan.plan.types import Plan, StagePlan
 from rayspan.render import names
 
@@ -43,3 +45,18 @@ def recorded_plan(annotations: Mapping[str, str]) -> Plan | None:
         )
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def endpoint(deployment: LLMDeployment) -> str:
+    """The annotation that says what to ask for, and where."""
+    document = {"model": deployment.spec.model.id, "port": deployment.spec.serving.port}
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+
+
+def recorded_endpoint(annotations: Mapping[str, str]) -> tuple[str | None, int | None]:
+    """The model's name and the port that a RayService was rendered with; None where it does not say."""
+    try:
+        document: dict[str, Any] = json.loads(annotations[names.ENDPOINT])
+        return str(document["model"]), int(document["port"])
+    except (KeyError, TypeError, ValueError):
+        return None, None

@@ -28,11 +28,15 @@ def cluster_revision(cluster: Mapping[str, Any], config: Mapping[str, Any]) -> s
     return digest([{**cluster, "workerGroupSpecs": groups}, http])
 
 
-def serve_revision(config: Mapping[str, Any]) -> str:
-    """Hash of the part that restarts the application: everything but its in-place overrides."""
-    return digest(
-        [
-            {k: v for k, v in application.items() if k != "deployments"}
-            for application in config["applications"]
-        ]
-    )
+def serve_revision(arguments: Mapping[str, Any]) -> str:
+    """Hash of the Serve application's arguments, any change of which restarts all replicas. Numbers count by
+    their value: on its way through KubeRay 1.0 becomes 1."""
+    return digest(_by_value(arguments))
+
+
+def _by_value(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _by_value(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_by_value(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,8 +1,9 @@
-"""Carry a changed number of replicas to the running RayCluster, as a JSON patch.
+"""Carry a changed number of replicas to an existing RayCluster, as a JSON patch.
 
 KubeRay ignores the groups' counts in a RayService whose cluster exists, so the RayCluster itself is patched.
 Up: at once. Down: only when Serve runs no more replicas than wanted, and by naming the pods that hold no
-rank in ``scaleStrategy.workersToDelete``.
+rank in ``scaleStrategy.workersToDelete``. Bounds that someone edited are put back with the counts, and a
+cluster that someone suspended is woken.
 
 How KubeRay 1.6.2 takes it (``reconcilePods`` in raycluster_controller.go): named pods are deleted first,
 whatever the count; then it compares the count with all other pods of the group, *terminating ones among
@@ -21,23 +22,29 @@ from rayspan.render import names
 
 
 class Group(Protocol):
-    """A worker group of the running RayCluster."""
+    """A worker group of the RayCluster."""
 
     @property
     def name(self) -> str: ...
     @property
     def replicas(self) -> int: ...
     @property
+    def min_replicas(self) -> int | None: ...
+    @property
+    def max_replicas(self) -> int | None: ...
+    @property
     def workers_to_delete(self) -> tuple[str, ...]: ...
 
 
 class Cluster(Protocol):
-    """The running RayCluster; groups in the order of its spec."""
+    """The RayCluster; groups in the order of its spec."""
 
     @property
     def name(self) -> str: ...
     @property
     def groups(self) -> Sequence[Group]: ...
+    @property
+    def suspended(self) -> bool: ...
 
 
 class Pod(Protocol):
@@ -89,14 +96,17 @@ def cluster_scale(
 ) -> list[dict[str, Any]] | None:
     """The patch that brings the groups towards ``wanted`` pods each; None: nothing to do, or not yet.
 
-    ``serve`` None: not known, then nothing is scaled down.
+    ``serve`` None: not known, or not running there yet; then nothing is scaled down.
     """
     present = [pod for pod in pods if pod.cluster == cluster.name]
     busy = _busy(plan, wanted, serve)
     ours = {names.worker_group(stage.index) for stage in plan.stages}
     patch: list[dict[str, Any]] = []
+    if cluster.suspended:
+        patch.append({"op": "add", "path": "/spec/suspend", "value": False})
     for index, group in enumerate(cluster.groups):
-        if group.name not in ours or group.replicas == wanted:
+        counts = {group.replicas, group.min_replicas, group.max_replicas}
+        if group.name not in ours or counts == {wanted}:
             continue
         members = [pod for pod in present if pod.group == group.name]
         going = _going(group, members, wanted, busy)
@@ -124,7 +134,7 @@ def _going(
 ) -> list[str] | None:
     """Names for ``workersToDelete``; None: the group has to wait."""
     named = {pod.name for pod in members if pod.name in group.workers_to_delete}
-    if wanted > group.replicas:
+    if wanted >= _desired(group):
         return sorted(named)
     if busy is None:
         return None
@@ -137,6 +147,13 @@ def _going(
     if surplus > len(idle):
         return None
     return sorted(named | {pod.name for pod in idle[:surplus]})
+
+
+def _desired(group: Group) -> int:
+    """The pods that KubeRay keeps of a group: its count within its bounds, of which the lower one wins."""
+    low = group.min_replicas or 0
+    high = group.replicas if group.max_replicas is None else group.max_replicas
+    return low if group.replicas < low else min(group.replicas, high)
 
 
 def _operations(index: int, name: str, wanted: int, going: list[str]) -> list[dict[str, Any]]:

@@ -100,7 +100,11 @@ def _parts(
 
 
 def _apart(name: str, plan: Plan, stage: StagePlan) -> dict[str, Any]:
-    """Keep off nodes that hold another stage of the deployment, except those asked to share this host."""
+    """Keep off nodes that hold another stage of the same cluster, except those asked to share this host.
+
+    ``matchLabelKeys`` leaves the pods of an old cluster out: a second one comes up beside it, perhaps with
+    the stages swapped. Kubernetes takes it from 1.31 on and drops it before.
+    """
     friends = [
         str(other.index)
         for other in plan.stages
@@ -110,6 +114,7 @@ def _apart(name: str, plan: Plan, stage: StagePlan) -> dict[str, Any]:
         "requiredDuringSchedulingIgnoredDuringExecution": [
             {
                 "topologyKey": "kubernetes.io/hostname",
+                "matchLabelKeys": ["ray.io/cluster"],
                 "labelSelector": {
                     "matchLabels": {names.DEPLOYMENT_LABEL: name},
                     "matchExpressions": [

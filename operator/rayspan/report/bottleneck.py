@@ -1,8 +1,9 @@
 """The diagnosis: why nothing is served, or what limits what is served, with its evidence and the next action.
 
-Only what is certain is said. NotServing and its cause follow from the conditions. Without traffic the
-client is all that limits (Client). Objectives that are met by enough requests make it Healthy. Anything
-else would be a guess, and is Unknown.
+Only what is certain is said. NotServing and its cause follow from the conditions. Without traffic, or when
+all that comes in has to be rejected, the client is all that limits (Client). Objectives that are met by
+enough requests make it Healthy, unless other requests fail. Anything else would be a guess, and is Unknown:
+that requests fail or are given up is certain and is said, but their outcomes do not tell where.
 """
 
 from __future__ import annotations
@@ -12,11 +13,16 @@ from typing import Final
 
 from rayspan.api.conditions import ConditionType, Reason
 from rayspan.api.v1alpha1 import DiagnosisStatus
+from rayspan.report.durations import rounded
 from rayspan.report.moments import timestamp
 from rayspan.report.scene import Finding, Scene
+from rayspan.report.traffic import OUTCOME_CANCELLED, OUTCOME_ERROR, OUTCOME_OK, OUTCOME_REJECTED
+from rayspan.report.words import count
 
 ENOUGH_REQUESTS: Final = 20
 """From so many requests on, the 95th percentile is not simply the slowest one."""
+MANY_ERRORS: Final = 0.05
+"""From this share of errors on, they are what is wrong, however fast the other requests are answered."""
 
 ACTIONS: Final[Mapping[Reason, str]] = {
     Reason.INVALID_SPEC: "Edit the spec as the summary says.",
@@ -36,6 +42,16 @@ ACTIONS: Final[Mapping[Reason, str]] = {
 }
 _WAIT: Final = "Wait: Rayspan and KubeRay are at it. If it stays so for minutes, look at the pods' events."
 
+_OUTCOMES: Final[Mapping[str, str]] = {
+    OUTCOME_ERROR: "failed (5xx, a time-out or a broken stream)",
+    OUTCOME_REJECTED: "were rejected (4xx)",
+    OUTCOME_CANCELLED: "were given up by the client",
+    OUTCOME_OK: "were answered",
+}
+
+Verdict = tuple[str, str, list[str], str | None]
+"""Verdict, summary, evidence, action."""
+
 
 def diagnosis(scene: Scene, found: Mapping[ConditionType, Finding]) -> DiagnosisStatus | None:
     """The verdict; None when nothing is wanted. ``since`` is kept as long as the verdict is the same."""
@@ -49,7 +65,7 @@ def diagnosis(scene: Scene, found: Mapping[ConditionType, Finding]) -> Diagnosis
     )
 
 
-def _verdict(scene: Scene, found: Mapping[ConditionType, Finding]) -> tuple[str, str, list[str], str | None]:
+def _verdict(scene: Scene, found: Mapping[ConditionType, Finding]) -> Verdict:
     serving = found[ConditionType.SERVING]
     if serving.status == "False":
         cause = _first_failing(found)
@@ -62,14 +78,57 @@ def _verdict(scene: Scene, found: Mapping[ConditionType, Finding]) -> tuple[str,
         )
     if serving.status == "Unknown":
         return "Unknown", serving.message, [], None
-    requests = scene.latency.requests if scene.latency else 0
     if scene.latency is None:
         return "Unknown", "No metrics were read over any length of time yet.", [], None
-    if requests == 0:
+    requests = scene.latency.requests
+    if not requests and not scene.ended:
         return "Client", "No requests come in: too little load to tell.", [], "Send requests to status.url."
+    if unanswered := _unanswered(scene.ended, scene.latency.window):
+        return unanswered
     if found[ConditionType.OBJECTIVES_MET].status == "True" and requests >= ENOUGH_REQUESTS:
         return "Healthy", "Every objective is met.", [], None
     return "Unknown", "The numbers at hand do not tell what limits it.", [], None
+
+
+def _unanswered(ended: Mapping[str, float], window: str) -> Verdict | None:
+    """What becomes of requests, when too many fail or none is answered."""
+    if not ended:
+        return None
+    total, errors = sum(ended.values()), ended.get(OUTCOME_ERROR, 0.0)
+    shares = ", ".join(
+        f"{rounded(100 * ended[outcome] / total, 2):g} % {words}"
+        for outcome, words in _OUTCOMES.items()
+        if outcome in ended
+    )
+    evidence = [f"{count(round(total), 'request')} ended within {window}: {shares}."]
+    if errors and errors >= MANY_ERRORS * total:
+        many = "Every request fails" if errors == total else "Most requests fail"
+        return (
+            "Unknown",
+            f"{many if errors > total / 2 else 'Some requests fail'}: 5xx, a time-out or a broken stream.",
+            evidence,
+            "Read what a client gets back, and the log of stage 0's pod.",
+        )
+    if OUTCOME_OK in ended:
+        return None
+    if ended.keys() == {OUTCOME_REJECTED}:
+        return (
+            "Client",
+            "Every request is rejected (4xx): what clients send cannot be served.",
+            evidence,
+            "Read what a client gets back: its model name, API key or body is wrong.",
+        )
+    each = (
+        "given up by its client"
+        if OUTCOME_REJECTED not in ended
+        else "rejected (4xx) or given up by its client"
+    )
+    return (
+        "Unknown",
+        f"No request is answered: each is {each}.",
+        evidence,
+        "Compare the clients' time-outs with how long an answer takes.",
+    )
 
 
 _CHAIN: Final = (

@@ -61,6 +61,12 @@ class RayServiceView:
     pending_cluster: str | None
     revision: str | None
     """Rayspan's annotation: hash of what was rendered."""
+    serve_revision: str | None = None
+    """Rayspan's annotation: hash of the Serve application's arguments."""
+    model: str | None = None
+    """What clients send as "model" to what was rendered last; None: it does not say."""
+    port: int | None = None
+    """Where it serves."""
 
 
 @dataclass(frozen=True)
@@ -71,15 +77,20 @@ class WorkerGroupView:
     replicas: int
     workers_to_delete: tuple[str, ...] = ()
     """scaleStrategy.workersToDelete: KubeRay never clears it."""
+    min_replicas: int | None = None
+    max_replicas: int | None = None
+    """KubeRay keeps the count between these two; None: not set."""
 
 
 @dataclass(frozen=True)
 class RayClusterView:
-    """The RayCluster that serves now."""
+    """A RayCluster."""
 
     name: str
     groups: tuple[WorkerGroupView, ...]
     """In the order of the cluster's spec: a patch names them by index."""
+    suspended: bool = False
+    """Someone suspended it: KubeRay takes its pods away, and makes none until told not to."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +115,6 @@ class ReplicaView:
     actor_id: str | None
     pod: str | None
     ranks: tuple[RankView, ...] = ()
-    started_at: float | None = None
-    """When Serve started it (``start_time_s``): a completion from before it proves nothing of it."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +128,8 @@ class ServeView:
     """Replicas that hold an engine."""
     ingresses: tuple[ReplicaView, ...]
     """Replicas that take requests."""
-    proxies: int
-    """HTTP proxies that are healthy."""
+    revision: str | None = None
+    """Hash of the arguments that Serve builds the application from now."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +141,8 @@ class CompletionView:
     seconds: float
     detail: str
     """What was asked and what came back; no pod and no elapsed time, which would make every look new."""
+    replica: str | None = None
+    """Who answered, as the answer says."""
 
 
 Labels = tuple[tuple[str, str], ...]
@@ -164,14 +175,26 @@ class Observed:
     ray_service: Known[RayServiceView | None]
     """None: there is none."""
     ray_cluster: Known[RayClusterView | None]
+    """The one that serves now."""
     pods: Known[tuple[PodView, ...]]
     serve: Known[ServeView | None]
     """None: no head answers yet because none runs."""
     completion: Known[CompletionView | None]
-    """None: none was tried yet."""
+    """The newest answer of any replica, or the last failure; None: none was tried yet."""
+    proofs: Mapping[str, CompletionView] = field(default_factory=dict)
+    """The last word on each running replica, by its id; one that is not there was never reached."""
+    silent: tuple[str, ...] = ()
+    """Ways in that let no answer through yet: serving pods and the Service, for a sentence."""
     scrapes: tuple[Scrape, ...] = ()
     """All scrapes of the window, oldest first; empty: no pod answered."""
     kuberay: Known[str | None] = None
     """Version of the KubeRay operator; None: it could not be told from what is readable."""
     ray_service_kind: bool = True
     """Whether the API server knows the kind RayService; False: KubeRay is not installed."""
+    pending_cluster: RayClusterView | None = None
+    """The one that comes up beside it, to serve in its place."""
+
+    @property
+    def port(self) -> int | None:
+        """Where what was rendered last serves; None: not known."""
+        return self.ray_service.port if isinstance(self.ray_service, RayServiceView) else None

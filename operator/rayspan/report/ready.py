@@ -11,10 +11,9 @@ from typing import Final
 from rayspan.api.conditions import ConditionType, Reason
 from rayspan.plan.types import Plan
 from rayspan.report.input import Inspecting
-from rayspan.report.observed import Unknown
-from rayspan.report.placement import LOST, StageState, named, stage_of
+from rayspan.report.placement import LOST, StageState, named
 from rayspan.report.scene import Finding, Scene, false, true, unknown
-from rayspan.report.words import count, quote
+from rayspan.report.words import count, listing, quote
 
 POD_REASONS: Final = (
     Reason.POD_UNSCHEDULABLE,
@@ -120,25 +119,35 @@ def replicas_differ(scene: Scene) -> Finding | None:
     return None
 
 
-def completion_outdated(scene: Scene) -> Finding | None:
-    """The last answer is older than a replica or a pod of a stage, so it does not speak of them."""
-    completion = scene.given.observed.completion
-    if isinstance(completion, Unknown) or completion is None or not completion.ok:
+def application_outdated(scene: Scene) -> Finding | None:
+    """What Serve runs is built from other arguments than the RayService has: KubeRay submits them by and by."""
+    serve, service = scene.serve, scene.ray_service
+    if serve is None or service is None or service.serve_revision in (None, serve.revision):
         return None
-    for place in scene.placement.replicas if scene.placement else ():
-        if (place.replica.started_at or 0.0) > completion.at:
-            return false(Reason.NOT_REACHED, f"Replica {place.replica.id} is newer than the last completion.")
-    for pod in scene.pods:
-        if stage_of(pod) is not None and pod.created_at > completion.at:
-            return false(Reason.NOT_REACHED, f"The last completion is older than {named(pod)}.")
-    return None
+    return false(Reason.UPDATING, "Ray Serve does not have the newest arguments yet.")
+
+
+def replica_unproven(scene: Scene) -> Finding | None:
+    """A replica does not answer, whatever the others do."""
+    if not scene.unproven or scene.found[ConditionType.SERVING].status == "Unknown":
+        return None
+    return false(*scene.unproven[0])
+
+
+def way_unproven(scene: Scene) -> Finding | None:
+    """A serving pod, or the Service, lets nothing through yet."""
+    silent = scene.given.observed.silent
+    if not silent:
+        return None
+    return false(Reason.NOT_REACHED, f"No completion came through {listing(silent)} yet.")
 
 
 def no_endpoint(scene: Scene) -> Finding | None:
-    """The Service leads nowhere: it only names pods that are ready."""
-    if any(pod.ready and not pod.head and not pod.terminating for pod in scene.pods) or not scene.pods:
+    """The Service names only pods that are ready."""
+    unready = [pod for pod in scene.pods if not pod.head and not pod.terminating and not pod.ready]
+    if not unready:
         return None
-    return false(Reason.PODS_PENDING, "No serving pod is ready, so the Service has no endpoint.")
+    return false(Reason.PODS_PENDING, f"Not ready, so the Service leaves it out: {named(unready[0])}.")
 
 
 def something_unknown(scene: Scene) -> Finding | None:
@@ -193,6 +202,7 @@ _DEGRADING: Final = (
     Reason.MISPLACED,
     Reason.TENSOR_RANKS_SPLIT,
     Reason.APPLICATION_FAILED,
+    Reason.NO_COMPLETION,
 )
 
 
@@ -204,6 +214,8 @@ def _cause(scene: Scene) -> str:
     worst = [s for s in stages if s.state in LOST] + [s for s in stages if s.state is not StageState.RUNNING]
     if worst:
         return worst[0].why
+    if scene.unproven:
+        return scene.unproven[0][1]
     if provisioned.status == "False":
         return provisioned.message
     return quote(scene.serve.message) if scene.serve else ""

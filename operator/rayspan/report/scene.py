@@ -57,6 +57,8 @@ class Scene:
 
     given: Input
     latency: LatencyStatus | None = None
+    ended: Mapping[str, float] = field(default_factory=dict)
+    """Requests that ended in the window, by outcome (``traffic.ended``)."""
     found: Mapping[ConditionType, Finding] = field(default_factory=dict)
 
     @property
@@ -100,10 +102,31 @@ class Scene:
             return None
         return placement(self.plan, self.serve, pods, nodes, self.given.deployment.status.stages or ())
 
+    @cached_property
+    def unproven(self) -> list[tuple[Reason, str]]:
+        """Replicas that Serve calls running but that have not answered lately, a reason and a sentence for each."""
+        return [
+            found
+            for place in (self.placement.replicas if self.placement else ())
+            if place.able and (found := self._unproven(place.replica.id))
+        ]
+
+    def _unproven(self, replica: str) -> tuple[Reason, str] | None:
+        proof, observed = self.given.observed.proofs.get(replica), self.given.observed
+        if proof is None:
+            return Reason.NOT_REACHED, f"Replica {replica} has not answered a completion yet."
+        if not proof.ok:
+            return Reason.NO_COMPLETION, f"Replica {replica} does not answer: {quote(proof.detail)}"
+        most = self.given.settings.completion_max_age_seconds
+        if observed.at - proof.at > most:
+            return Reason.NO_COMPLETION, f"Replica {replica} has not answered for over {most:g} s."
+        return None
+
     @property
     def ready(self) -> int:
-        """Replicas that serve with all stages verified."""
-        return self.placement.ready if self.placement else 0
+        """Replicas that answer, with all stages verified."""
+        places = self.placement.replicas if self.placement else ()
+        return sum(place.ready and self._unproven(place.replica.id) is None for place in places)
 
     @cached_property
     def head_lost(self) -> str:

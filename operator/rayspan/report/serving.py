@@ -139,7 +139,7 @@ def completion_failed(scene: Scene) -> Finding | None:
 
 
 def completion_stale(scene: Scene) -> Finding | None:
-    """An answer from too long ago, or from before every replica that is there now."""
+    """An answer from too long ago, or of none of the replicas that are there now."""
     completion = scene.given.observed.completion
     if isinstance(completion, Unknown) or completion is None:
         return None
@@ -148,11 +148,9 @@ def completion_stale(scene: Scene) -> Finding | None:
         return unknown(
             Reason.UNOBSERVED, f"The last completion is older than {most:g} s and proves nothing now."
         )
-    able = [place.replica for place in scene.placement.replicas if place.able] if scene.placement else []
-    if able and all((replica.started_at or 0.0) > completion.at for replica in able):
-        return false(
-            Reason.NOT_REACHED, "Every replica is newer than the last completion: the next one decides."
-        )
+    able = [place for place in scene.placement.replicas if place.able] if scene.placement else []
+    if able and len(scene.unproven) == len(able):
+        return false(*scene.unproven[0])
     return None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from rayspan.api.conditions import ConditionType, Phase, Reason
 from rayspan.api.v1alpha1 import (
+    BalanceStatus,
     Condition,
     LatencyStatus,
     PlanStatus,
@@ -25,12 +26,13 @@ from rayspan.report.moments import timestamp
 from rayspan.report.observed import Unknown
 from rayspan.report.placement import StageState
 from rayspan.report.scene import Finding, Scene, known
-from rayspan.report.traffic import traffic
+from rayspan.report.traffic import ended, traffic
 from rayspan.report.window import Window
 from rayspan.report.words import message
 
 MOVED = 0.05
-"""A percentile or a rate that moved by more than this share is news."""
+"""A number that moved by more than this is news: a percentile, a rate or a queue by this share of what it
+was, what is a share itself (0 to 1) by this much."""
 
 
 def status(given: Input) -> Status:
@@ -41,15 +43,15 @@ def status(given: Input) -> Status:
     observed = given.observed
     born = {pod.uid: pod.created_at for pod in known(observed.pods) or ()}
     window = Window.of(observed.scrapes, observed.at, given.settings.window_seconds, born)
-    scene = Scene(given, latency(window))
+    scene = Scene(given, latency(window), ended(window))
     found = conditions(scene)
-    running = sum(replica.state == "RUNNING" for replica in scene.serve.replicas) if scene.serve else 0
+    running = [one.id for one in scene.serve.replicas if one.state == "RUNNING"] if scene.serve else []
     return Status(
         observed_generation=given.deployment.metadata.generation,
         phase=phase(scene, found).value,
         conditions=[_condition(given, kind, finding) for kind, finding in found.items()],
         url=given.url if scene.desired and observed.ray_service is not None else None,
-        replicas=Replicas(desired=scene.desired, ready=scene.ready),
+        replicas=Replicas(desired=scene.desired, ready=_ready(scene, found)),
         selector=given.selector,
         model=given.model,
         plan=_plan(scene),
@@ -66,12 +68,12 @@ def worth_writing(
 ) -> bool:
     """Whether a reader would care for the difference.
 
-    Any change counts, save those of latency and traffic: they count when a percentile or a rate moved by
-    more than 5 % and the last write is at least 15 s ago. ``seconds_since_write``: of any status write of
-    this deployment; infinity when none is remembered.
+    Any change counts, save those of latency and traffic: they count when a number in them moved by more than
+    5 % and the last write is at least 15 s ago. The diagnosis' evidence goes with what it is made of:
+    conditions, or shares of the traffic. ``seconds_since_write``: of any status write of this deployment;
+    infinity when none is remembered.
     """
-    still = {"latency": None, "traffic": None}
-    if old.model_copy(update=still) != new.model_copy(update=still):
+    if _still(old) != _still(new):
         return True
     interval = (settings or Settings()).write_interval_seconds
     return seconds_since_write >= interval and _moved(dict(_numbers(old)), dict(_numbers(new)))
@@ -104,6 +106,11 @@ def phase(scene: Scene, found: Mapping[ConditionType, Finding]) -> Phase:
 
 
 _NOT_BEGUN = (Reason.NOT_REACHED, Reason.KUBERAY_MISSING, Reason.APPLY_FAILED)
+
+
+def _ready(scene: Scene, found: Mapping[ConditionType, Finding]) -> int:
+    """Replicas that are ready: none when completions are known to fail, whole as their stages may be."""
+    return 0 if found[ConditionType.SERVING].status == "False" else scene.ready
 
 
 def _condition(given: Input, kind: ConditionType, finding: Finding) -> Condition:
@@ -154,8 +161,14 @@ def _stages(scene: Scene) -> list[StageStatus] | None:
     return None
 
 
-def _numbers(of: Status) -> Iterator[tuple[str, float]]:
-    """What moves: percentiles in seconds and rates, by name."""
+def _still(of: Status) -> Status:
+    """The status without what moves all the time under load."""
+    diagnosis = of.diagnosis.model_copy(update={"evidence": None}) if of.diagnosis else None
+    return of.model_copy(update={"latency": None, "traffic": None, "diagnosis": diagnosis})
+
+
+def _numbers(of: Status) -> Iterator[tuple[str, tuple[float, float]]]:
+    """What moves, by name: percentiles in seconds, rates, queues, shares; each with how far it may move unseen."""
     latencies: LatencyStatus | None = of.latency
     if latencies:
         for name, percentiles in (
@@ -165,19 +178,37 @@ def _numbers(of: Status) -> Iterator[tuple[str, float]]:
         ):
             for percentile, value in percentiles or ():
                 if value is not None:
-                    yield f"{name} {percentile}", durations.seconds(value)
+                    seconds = durations.seconds(value)
+                    yield f"{name} {percentile}", (seconds, MOVED * seconds)
     rates: TrafficStatus | None = of.traffic
-    if rates:
-        for name, rate in (
-            ("requests", rates.requests_per_second),
-            ("tokens", rates.output_tokens_per_second),
-            ("errors", rates.error_rate),
-        ):
-            if rate is not None:
-                yield name, rate
+    if rates is None:
+        return
+    for name, rate in (
+        ("requests", rates.requests_per_second),
+        ("tokens", rates.output_tokens_per_second),
+        ("errors", rates.error_rate),
+    ):
+        if rate is not None:
+            yield name, (rate, MOVED * rate)
+    # Without users the operator's own proof runs in the engines now and then, one token in each replica: a
+    # quiet deployment must not be written for it.
+    own = of.replicas.desired if of.replicas and not rates.requests_per_second else 0
+    for name, queue in (("running", rates.running), ("waiting", rates.waiting)):
+        if queue is not None:
+            yield name, (queue, MOVED * queue if queue else own)
+    if rates.kv_cache_usage is not None:
+        yield "cache", (rates.kv_cache_usage, MOVED)
+    yield from _shares(rates.balance)
 
 
-def _moved(old: Mapping[str, float], new: Mapping[str, float]) -> bool:
+def _shares(balance: BalanceStatus | None) -> Iterator[tuple[str, tuple[float, float]]]:
+    if balance:
+        yield "jain", (balance.jain_index, MOVED)
+        for number, share in enumerate(balance.shares):
+            yield f"share {number}", (share, MOVED)
+
+
+def _moved(old: Mapping[str, tuple[float, float]], new: Mapping[str, tuple[float, float]]) -> bool:
     if old.keys() != new.keys():
         return True
-    return any(abs(new[name] - was) > MOVED * abs(was) for name, was in old.items())
+    return any(abs(new[name][0] - was) > unseen for name, (was, unseen) in old.items())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from rayspan.api.v1alpha1 import BalanceStatus, TrafficStatus
@@ -12,7 +12,13 @@ from rayspan.report.window import Window
 
 REQUESTS: Final = "ray_rayspan_requests_total"
 OUTCOME_LABEL: Final = "outcome"
+OUTCOME_OK: Final = "ok"
 OUTCOME_ERROR: Final = "error"
+"""Ours: 5xx, a time-out, or a stream that broke."""
+OUTCOME_REJECTED: Final = "rejected"
+"""The client's: 4xx."""
+OUTCOME_CANCELLED: Final = "cancelled"
+"""The client went away before the answer was whole."""
 OUTPUT_TOKENS: Final = "ray_rayspan_output_tokens_total"
 RUNNING: Final = "ray_vllm_num_requests_running"
 WAITING: Final = "ray_vllm_num_requests_waiting"
@@ -23,29 +29,40 @@ count by replica is no better: it has the operator's probes in it."""
 METRICS: Final = (REQUESTS, OUTPUT_TOKENS, RUNNING, WAITING, KV_CACHE_USAGE)
 
 
-def traffic(window: Window, replicas: int) -> TrafficStatus | None:
+def traffic(window: Window, replicas: Collection[str]) -> TrafficStatus | None:
     """The window's traffic; None as long as it covers no time.
 
-    ``replicas``: replicas that run, so that one that never served a request counts in the balance.
+    ``replicas``: ids of the replicas that run. The balance is theirs: one that never served a request counts,
+    one that is gone by now does not.
     """
     if window.seconds <= 0:
         return None
-    outcomes = _increases(window, REQUESTS)
-    ended = sum(amount for _, amount in outcomes)
-    failed = sum(amount for labels, amount in outcomes if dict(labels).get(OUTCOME_LABEL) == OUTCOME_ERROR)
+    requests = _increases(window, REQUESTS)
+    outcomes = ended(window)
+    total = sum(outcomes.values())
     tokens = _increases(window, OUTPUT_TOKENS)
     running, waiting, usage = (window.gauges.get(name) for name in (RUNNING, WAITING, KV_CACHE_USAGE))
     return TrafficStatus(
-        requests_per_second=rounded(ended / window.seconds) if outcomes else None,
+        requests_per_second=rounded(total / window.seconds) if requests else None,
         output_tokens_per_second=rounded(sum(amount for _, amount in tokens) / window.seconds)
         if tokens
         else None,
         running=round(sum(running)) if running else None,
         waiting=round(sum(waiting)) if waiting else None,
-        error_rate=rounded(failed / ended) if ended else None,
+        error_rate=rounded(outcomes.get(OUTCOME_ERROR, 0.0) / total) if total else None,
         kv_cache_usage=rounded(max(usage)) if usage else None,
-        balance=_balance(outcomes, replicas),
+        balance=_balance(requests, replicas),
     )
+
+
+def ended(window: Window) -> Mapping[str, float]:
+    """Requests that ended in the window, by outcome; outcomes that none had are not there."""
+    outcomes: dict[str, float] = {}
+    for labels, amount in _increases(window, REQUESTS):
+        if amount > 0:
+            outcome = dict(labels).get(OUTCOME_LABEL, "")
+            outcomes[outcome] = outcomes.get(outcome, 0.0) + amount
+    return outcomes
 
 
 def jain(amounts: Sequence[float]) -> float:
@@ -56,13 +73,13 @@ def jain(amounts: Sequence[float]) -> float:
     return sum(amounts) ** 2 / (len(amounts) * sum(amount**2 for amount in amounts))
 
 
-def _balance(served: Sequence[tuple[Labels, float]], replicas: int) -> BalanceStatus | None:
-    by_replica: dict[str, float] = {}
+def _balance(served: Sequence[tuple[Labels, float]], replicas: Collection[str]) -> BalanceStatus | None:
+    by_replica = dict.fromkeys(sorted(replicas), 0.0)
     for labels, amount in served:
-        if replica := dict(labels).get(REPLICA_LABEL):
-            by_replica[replica] = by_replica.get(replica, 0.0) + amount
-    amounts = [by_replica[replica] for replica in sorted(by_replica)]
-    amounts += [0.0] * (replicas - len(amounts))
+        replica = dict(labels).get(REPLICA_LABEL, "")
+        if replica in by_replica:
+            by_replica[replica] += amount
+    amounts = list(by_replica.values())
     total = sum(amounts)
     if total <= 0:
         return None

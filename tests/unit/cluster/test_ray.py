@@ -18,7 +18,7 @@ def pod(name: str, ip: str) -> PodView:
 def replica(replica_id: str, actor: str, ip: str, state: str = "RUNNING") -> dict[str, Any]:
     return {
         "replica_id": replica_id, "state": state, "actor_id": actor, "node_ip": ip, "node_id": "x",
-        "actor_name": f"SERVE_REPLICA::tiny#LLMServer:tiny#{replica_id}", "start_time_s": 5.0,
+        "actor_name": f"SERVE_REPLICA::tiny#LLMServer:tiny#{replica_id}",
         "node_instance_id": "instance",
     }  # fmt: skip
 
@@ -45,7 +45,6 @@ def details(**app: Any) -> dict[str, Any]:
     }
     return {
         "applications": {"tiny": {"status": "RUNNING", "message": "", "deployments": deployments, **app}},
-        "proxies": {"na": {"status": "HEALTHY"}, "nb": {"status": "STARTING"}},
     }
 
 
@@ -63,7 +62,6 @@ def test_ranks_belong_to_the_replica_of_their_placement_group() -> None:
     ]
     view = serve_view(details(), "tiny", actors, NODES, PODS)
     assert view.replicas[0].pod == "pod-a"
-    assert view.replicas[0].started_at == 5.0
     assert view.replicas[0].ranks == (
         RankView(0, 0, "ALIVE", "pod-a"),
         RankView(0, 1, "ALIVE", "pod-a"),
@@ -95,10 +93,9 @@ def test_of_a_dead_and_a_live_actor_for_one_rank_the_later_listed_counts() -> No
     assert view.replicas[0].ranks == (RankView(1, 0, "ALIVE", "pod-b"),)
 
 
-def test_ingresses_are_told_from_engines_and_healthy_proxies_counted() -> None:
+def test_ingresses_are_told_from_engines() -> None:
     view = serve_view(details(), "tiny", [], NODES, PODS)
     assert [(one.id, one.pod, one.state) for one in view.ingresses] == [("i1", "pod-b", "STARTING")]
-    assert view.proxies == 1
 
 
 def test_without_words_of_its_own_an_application_has_its_deployments() -> None:

@@ -124,6 +124,36 @@ def test_a_ray_cluster_with_pods_that_are_to_go() -> None:
     )
 
 
+def test_a_ray_cluster_whose_bounds_were_edited() -> None:
+    group = {"groupName": "stage-0", "replicas": 2, "minReplicas": 0, "maxReplicas": 9}
+    cluster = {"metadata": {"name": "x"}, "spec": {"workerGroupSpecs": [group]}}
+    assert ray_cluster_view(cluster).groups == (WorkerGroupView("stage-0", 2, (), 0, 9),)
+
+
+def asleep(kind: str) -> dict[str, Any]:
+    return {"conditions": [{"type": kind, "status": "True"}, {"type": "HeadPodReady", "status": "False"}]}
+
+
+SUSPENDED: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
+    "as it is made": ({}, {}, False),
+    "by hand": ({"suspend": True}, {}, True),
+    "and not yet awake": ({"suspend": False}, asleep("RayClusterSuspended"), False),
+    "and left asleep when KubeRay took the field away": ({}, asleep("RayClusterSuspended"), True),
+    "and about to sleep when KubeRay took the field away": ({}, asleep("RayClusterSuspending"), True),
+}
+
+
+def test_a_ray_cluster_that_waits_in_a_queue_is_left_to_sleep() -> None:
+    metadata = {"name": "x", "labels": {"kueue.x-k8s.io/queue-name": "gpus"}}
+    assert not ray_cluster_view({"metadata": metadata, "spec": {"suspend": True}}).suspended
+
+
+@pytest.mark.parametrize("case", SUSPENDED)
+def test_a_ray_cluster_is_suspended(case: str) -> None:
+    spec, status, expected = SUSPENDED[case]
+    assert ray_cluster_view({"metadata": {"name": "x"}, "spec": spec, "status": status}).suspended is expected
+
+
 def node(name: str, allocatable: dict[str, str], **spec: Any) -> dict[str, Any]:
     status = {"allocatable": allocatable, "conditions": [{"type": "Ready", "status": "True"}]}
     return {"metadata": {"name": name, "labels": {"zone": "a"}}, "spec": spec, "status": status}

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 from rayspan.api.v1alpha1 import LLMDeployment
 from rayspan.plan.types import Plan, StagePlan
-from rayspan.render import RenderSettings, inspect_job, inspect_key, objects, recorded_plan
+from rayspan.render import (
+    RenderSettings,
+    inspect_job,
+    inspect_key,
+    objects,
+    recorded_endpoint,
+    recorded_plan,
+)
 from rayspan.render import token_secret as token_secret_
 from rayspan.render.inspect_job import question
 from rayspan.render.names import CLUSTER_REVISION, PLAN, REVISION, SERVE_REVISION, url
@@ -130,6 +137,8 @@ def test_a_stage_keeps_off_nodes_of_other_stages_but_for_those_that_share_its_ho
     for group in groups(service(cut=cut)):
         anti = group["template"]["spec"]["affinity"]["podAntiAffinity"]
         (term,) = anti["requiredDuringSchedulingIgnoredDuringExecution"]
+        # Of the same cluster alone: a second one comes up beside it, perhaps with the stages swapped.
+        assert term["matchLabelKeys"] == ["ray.io/cluster"]
         tolerated.append(term["labelSelector"]["matchExpressions"][1]["values"])
     assert tolerated == [["0", "1"], ["0", "1"], ["2"]]
 
@@ -207,3 +216,9 @@ def test_the_inspection_has_the_pods_access_but_no_gpu() -> None:
 
 def test_the_endpoint_is_kuberays_service() -> None:
     assert url(deployment(serving={"port": 9000})) == "http://chat-serve-svc.models.svc:9000/v1"
+
+
+def test_a_ray_service_says_what_it_serves_and_where() -> None:
+    annotations = service()["metadata"]["annotations"]
+    assert recorded_endpoint(annotations) == ("chat", 8000)
+    assert recorded_endpoint({}) == (None, None)

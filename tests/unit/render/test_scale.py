@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,11 +37,18 @@ def replica(first: str, second: str | None, state: str = "ALIVE") -> ReplicaView
 
 
 def serve(*replicas: ReplicaView) -> ServeView:
-    return ServeView("RUNNING", "", replicas, (), 0)
+    return ServeView("RUNNING", "", replicas, ())
 
 
 def cluster(*counts: int, named: tuple[str, ...] = ()) -> RayClusterView:
-    return RayClusterView("c", tuple(WorkerGroupView(f"stage-{i}", n, named) for i, n in enumerate(counts)))
+    return edited(*((n, n, n) for n in counts), named=named)
+
+
+def edited(*bounds: tuple[int, int | None, int | None], named: tuple[str, ...] = ()) -> RayClusterView:
+    """A cluster by each group's count, lower and upper bound."""
+    return RayClusterView(
+        "c", tuple(WorkerGroupView(f"stage-{i}", n, named, *more) for i, (n, *more) in enumerate(bounds))
+    )
 
 
 def asked(patch: list[dict[str, Any]] | None) -> dict[str, tuple[int, list[str]]] | None:
@@ -129,6 +137,41 @@ CASES: dict[str, Case] = {
         serve(),
         {"stage-0": (1, []), "stage-1": (1, [])},
     ),
+    "an edited lower bound is put back": (
+        2,
+        edited((2, 1, 2), (2, 2, 2)),
+        ALL,
+        None,
+        {"stage-0": (2, [])},
+    ),
+    "edited upper bounds are put back at once, whatever is known of Serve": (
+        2,
+        edited((2, 2, 9), (2, 0, 1)),
+        [A0, A1, B0],
+        None,
+        {"stage-0": (2, []), "stage-1": (2, [])},
+    ),
+    "bounds that were removed are put back": (
+        2,
+        edited((2, None, None), (2, 2, 2)),
+        ALL,
+        None,
+        {"stage-0": (2, [])},
+    ),
+    "a lower bound that brought pods up is put back by naming those that hold no rank": (
+        1,
+        edited((1, 2, 2), (1, 1, 1)),
+        ALL,
+        serve(replica("a1", "b0")),
+        {"stage-0": (1, ["a0"])},
+    ),
+    "a lower bound that brought pods up stays while Serve is not known": (
+        1,
+        edited((1, 2, 2), (1, 1, 1)),
+        ALL,
+        None,
+        None,
+    ),
     "pods of another cluster do not count": (
         1,
         cluster(2, 1),
@@ -143,3 +186,17 @@ CASES: dict[str, Case] = {
 def test_scaling(case: str) -> None:
     wanted, view, pods, known, expected = CASES[case]
     assert asked(cluster_scale(PLAN, wanted, view, pods, known)) == expected
+
+
+WAKE = {"op": "add", "path": "/spec/suspend", "value": False}
+
+
+def test_a_suspended_cluster_is_woken() -> None:
+    assert cluster_scale(PLAN, 2, replace(cluster(2, 2), suspended=True), [], None) == [WAKE]
+
+
+def test_a_suspended_cluster_is_woken_and_scaled_in_one_patch() -> None:
+    patch = cluster_scale(PLAN, 2, replace(cluster(1, 1), suspended=True), [], None)
+    assert patch is not None
+    assert patch[0] == WAKE
+    assert asked(patch[1:]) == {"stage-0": (2, []), "stage-1": (2, [])}

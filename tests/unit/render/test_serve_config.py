@@ -9,6 +9,7 @@ import yaml
 from rayspan.api.owned import OWNED_ARGUMENTS, OWNED_ENVIRONMENT
 from rayspan.api.v1alpha1 import LLMDeployment
 from rayspan.plan.types import Plan, StagePlan
+from rayspan.render.revision import serve_revision
 from rayspan.render.serve_config import serve_config, text
 from rayspan.render.settings import RenderSettings
 
@@ -122,3 +123,10 @@ def test_the_text_reads_back_as_the_document_and_texts_stay_texts() -> None:
         assert f"{key}: '{value}'" in written
     assert "dtype: auto\n" in written
     assert "&" not in written
+
+
+def test_arguments_that_only_went_through_another_json_library_are_the_same() -> None:
+    given = {"engine_kwargs": {"gpu_memory_utilization": 1.0, "seed": 0}, "bundles": [{"GPU": 1}]}
+    came_back = {"bundles": [{"GPU": 1}], "engine_kwargs": {"seed": 0, "gpu_memory_utilization": 1}}
+    assert serve_revision(given) == serve_revision(came_back)
+    assert serve_revision(given) != serve_revision({**given, "bundles": [{"GPU": 2}]})

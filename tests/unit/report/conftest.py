@@ -31,6 +31,10 @@ from rayspan.report.observed import (
 )
 
 NOW = 1_800_000_000.0
+ANSWERED = CompletionView(ok=True, at=NOW - 20, seconds=0.3, detail="answered")
+FAILED = CompletionView(
+    ok=False, at=NOW - 2, seconds=10.0, detail="One token was asked for: HTTP 500 EngineDeadError"
+)
 BOUNDS = (*(float(f"{0.001 * 1.09**i:.4g}") for i in range(155)), 600.0, inf)
 """As rayspan_serving has them."""
 
@@ -92,7 +96,7 @@ class World:
         )
         replica = ReplicaView(
             id=f"r{number}", state="RUNNING", actor_id=f"actor-{number}", pod=f"tiny-stage-0-{number}",
-            ranks=ranks, started_at=NOW - 700,
+            ranks=ranks,
         )  # fmt: skip
         return replace(replica, **changes)
 
@@ -130,9 +134,9 @@ class World:
                     replicas=tuple(self.replica(n, tensor) for n in range(replicas)),
                     ingresses=(ReplicaView("i0", "RUNNING", "a", "tiny-stage-0-0"),
                                ReplicaView("i1", "RUNNING", "b", "tiny-stage-1-0")),
-                    proxies=2,
                 ),
-                completion=CompletionView(ok=True, at=NOW - 20, seconds=0.3, detail="asked tiny-stage-0-0: 200"),
+                completion=ANSWERED,
+                proofs={f"r{n}": ANSWERED for n in range(replicas)},
                 kuberay="1.6.2",
             ),
         )  # fmt: skip
@@ -178,15 +182,19 @@ class World:
         return self.seen(self.pods(self.serving(), *pods), serve=None, completion=None)
 
     def failing(self, given: Input) -> Input:
-        """``given`` with a completion that failed."""
-        failed = CompletionView(
-            ok=False, at=NOW - 2, seconds=10.0, detail="pod tiny-stage-0-0: HTTP 500 EngineDeadError"
-        )
-        return self.seen(given, completion=failed)
+        """``given`` with completions that fail."""
+        proofs = dict.fromkeys(given.observed.proofs, FAILED)
+        return self.seen(given, completion=FAILED, proofs=proofs)
+
+    def proven(self, given: Input, **proofs: CompletionView | None) -> Input:
+        """``given`` with another last word on some replicas; None: never reached."""
+        merged = given.observed.proofs | proofs
+        return self.seen(given, proofs={name: view for name, view in merged.items() if view})
 
     def completed(self, given: Input, ago: float) -> Input:
-        """``given`` with a completion so many seconds ago."""
-        return self.seen(given, completion=CompletionView(ok=True, at=NOW - ago, seconds=0.3, detail="200"))
+        """``given`` with completions so many seconds ago."""
+        answered = replace(ANSWERED, at=NOW - ago)
+        return self.seen(given, completion=answered, proofs=dict.fromkeys(given.observed.proofs, answered))
 
     def more(self) -> Input:
         """One replica more than wanted."""

@@ -16,6 +16,8 @@ from rayspan.report.input import Input, Inspecting, Refused
 from rayspan.report.observed import RankView, ServeView, Unknown
 from rayspan.report.status import status
 
+from tests.unit.report.conftest import ANSWERED, FAILED
+
 OBJECTIVES = {"timeToFirstToken": {"p95": "500ms"}, "endToEnd": {"p99": "20s"}}
 TRACEBACK = """Deploying app 'tiny' failed with exception:
 Traceback (most recent call last):
@@ -227,7 +229,7 @@ SITUATIONS: dict[str, Callable[[Any], Input]] = {
         w.serving(2), w.replica(0), w.replica(1, state="STARTING", ranks=()), status="DEPLOYING"
     ),
     "Ray Serve has no replica to show": lambda w: w.seen(
-        w.serving(), serve=ServeView("RUNNING", "", (), (), 2), completion=None
+        w.serving(), serve=ServeView("RUNNING", "", (), ()), completion=None
     ),
     "one replica more than wanted is stopping": lambda w: w.serve(
         w.serving(1), w.replica(0), w.replica(1, state="STOPPING")
@@ -241,15 +243,19 @@ SITUATIONS: dict[str, Callable[[Any], Input]] = {
         completion=None,
     ),
     "the last completion is too old": lambda w: w.completed(w.serving(), 61),
-    "the last completion is older than the only replica": lambda w: w.serve(
-        w.serving(), w.replica(started_at=w.now - 5)
+    "the only replica is new and was not reached yet": lambda w: w.proven(w.serving(), r0=None),
+    "one of two replicas is new and was not reached yet": lambda w: w.proven(w.serving(2), r1=None),
+    "one of two replicas does not answer": lambda w: w.proven(w.serving(2), r1=FAILED),
+    "one of two replicas has not answered for long": lambda w: w.proven(
+        w.serving(2), r1=replace(ANSWERED, at=w.now - 61)
     ),
-    "the last completion is older than one of two replicas": lambda w: w.serve(
-        w.serving(2), w.replica(0), w.replica(1, started_at=w.now - 5)
+    "nothing came through the Service yet": lambda w: w.seen(
+        w.serving(), silent=("the Service tiny-serve-svc",)
     ),
-    "the last completion is older than a stage's pod": lambda w: w.pods(
-        w.serving(), w.pod(1, created_at=w.now - 5)
+    "Ray Serve still runs the arguments of before": lambda w: w.serve(
+        w.seen(w.serving(), ray_service=w.service(serve_revision="new")), revision="old"
     ),
+    "one serving pod is not ready": lambda w: w.pods(w.serving(), w.pod(1, ready=False)),
     "no serving pod is ready": lambda w: w.pods(w.serving(), w.pod(0, ready=False), w.pod(1, ready=False)),
     "a second cluster is being made ready beside the first": lambda w: w.seen(
         w.serving(),

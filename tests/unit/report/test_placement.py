@@ -10,7 +10,7 @@ from rayspan.report.placement import Placement, placement
 
 def placed(world: Any, *replicas: Any, tensor: int = 2, count: int = 3) -> Placement:
     given = world.serving(count, tensor)
-    serve = ServeView("RUNNING", "", replicas, (), 1)
+    serve = ServeView("RUNNING", "", replicas, ())
     return placement(world.plan(tensor), serve, given.observed.pods, given.nodes)
 
 

@@ -11,8 +11,9 @@ import pytest
 from rayspan.api.v1alpha1 import Status
 from rayspan.plan.types import Invalid
 from rayspan.report.input import Input, Inspecting
-from rayspan.report.observed import Unknown
+from rayspan.report.observed import Scrape, Unknown
 from rayspan.report.status import status, worth_writing
+from rayspan.report.traffic import KV_CACHE_USAGE, REQUESTS, RUNNING, WAITING
 
 
 def served(world: Any, change: Callable[[Input], Input], generation: int = 3) -> str:
@@ -107,6 +108,69 @@ WORTH: dict[str, tuple[Callable[[Any], Input], Callable[[Any], Input], float, bo
         lambda w: w.scraped(w.serving(objectives={"endToEnd": {"p50": "1s"}}), (0.3,)), 0, True,
     ),
 }  # fmt: skip
+
+
+def loaded(
+    world: Any, running: float = 0, waiting: float = 0, cache: float = 0, served: tuple[float, ...] = ()
+) -> Input:
+    """Two replicas with these gauges, to which users' requests went so often, by replica."""
+    gauges: dict[Any, float] = {(RUNNING, ()): running, (WAITING, ()): waiting, (KV_CACHE_USAGE, ()): cache}
+    counters: dict[Any, float] = {
+        (REQUESTS, (("outcome", "ok"), ("replica", f"r{number}"))): count
+        for number, count in enumerate(served)
+    }
+    pages = (
+        Scrape(world.now - 60, "p", {}, {**gauges, **dict.fromkeys(counters, 0.0)}),
+        Scrape(world.now, "p", {}, {**gauges, **counters}),
+    )
+    given: Input = world.seen(world.serving(2), scrapes=pages)
+    return given
+
+
+EVEN = (50, 50)
+QUEUES: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
+    "nothing changed": ({"running": 4, "served": EVEN}, {"running": 4, "served": EVEN}, False),
+    "the first request runs, others have ended": ({"served": EVEN}, {"running": 1, "served": EVEN}, True),
+    "the last request ended": ({"running": 1, "served": EVEN}, {"served": EVEN}, True),
+    "one more of many runs": ({"running": 40, "served": EVEN}, {"running": 41, "served": EVEN}, False),
+    "a tenth more run": ({"running": 40, "served": EVEN}, {"running": 44, "served": EVEN}, True),
+    "the first one waits": (
+        {"running": 40, "served": EVEN},
+        {"running": 40, "waiting": 1, "served": EVEN},
+        True,
+    ),
+    "the proof of each replica runs and no user asks": ({}, {"running": 2}, False),
+    "more runs than proofs can and none has ended yet": ({}, {"running": 3}, True),
+    "the proofs that were written ended": ({"running": 2}, {}, True),
+    "the cache is a little fuller": ({"cache": 0.50, "served": EVEN}, {"cache": 0.54, "served": EVEN}, False),
+    "the cache is fuller": ({"cache": 0.50, "served": EVEN}, {"cache": 0.56, "served": EVEN}, True),
+    "an empty cache holds a little": ({}, {"cache": 0.04}, False),
+    "shares moved a little": ({"served": (50, 50)}, {"served": (53, 47)}, False),
+    "one replica gets most": ({"served": (50, 50)}, {"served": (80, 20)}, True),
+    "the replicas changed places": ({"served": (80, 20)}, {"served": (20, 80)}, True),
+}
+
+
+@pytest.mark.parametrize("sentence", QUEUES)
+def test_queues_and_shares_are_news(world: Any, sentence: str) -> None:
+    old, new, expected = QUEUES[sentence]
+    before, after = status(loaded(world, **old)), status(loaded(world, **new))
+    assert worth_writing(before, after, 15) is expected
+    assert not worth_writing(before, after, 14), "not before its time"
+
+
+def test_the_shares_of_failures_are_no_news_of_their_own(world: Any) -> None:
+    told = status(loaded(world, served=EVEN)).diagnosis
+    assert told is not None
+    first = status(loaded(world, served=EVEN))
+    other = first.model_copy(update={"diagnosis": told.model_copy(update={"evidence": ["another"]})})
+    assert not worth_writing(first, other, inf)
+
+
+def test_no_replica_is_ready_while_completions_fail(world: Any) -> None:
+    whole, failing = status(world.serving(2)).replicas, status(world.failing(world.serving(2))).replicas
+    assert whole is not None and failing is not None
+    assert (whole.ready, failing.ready, failing.desired) == (2, 0, 2)
 
 
 @pytest.mark.parametrize("sentence", WORTH)
