@@ -1,99 +1,123 @@
-"""Ends this pod's part in serving, for a preStop hook: `python -m rayspan_serving.drain`.
+"""Ends this pod's part in serving, for a preStop hook: `python -m rayspan_serving.drain`, on the head with `--head`
+(rayspan_serving.drain_head).
 
 1. The proxy here closes connections from now on (rayspan_serving.farewell), and the Ray node is marked as
    draining. The proxy then reports itself unhealthy, and every replica with a stage here reports itself unhealthy
    too (rayspan_serving.server), so that Serve sends it nothing new, lets what it has in flight finish, and takes
    it down.
-2. Waits for the other nodes to know that this pod takes nothing new, and then until no stage runs here and no
-   request is in flight here, at most RAYSPAN_DRAIN_SECONDS (default 25: keep it 5 s under the pod's
-   terminationGracePeriodSeconds).
+2. Waits for the other nodes to know that this pod takes nothing new, and then until no stage and no replica runs
+   here and the proxy here has no request, at most RAYSPAN_DRAIN_SECONDS (default 25: keep it 5 s under the pod's
+   terminationGracePeriodSeconds). Once the head is gone nothing more can be learned: a request that waits for
+   another pod would not be told of that pod's end.
 3. Kills the raylet. The pod ends with it, instead of going through Ray's own drain on SIGTERM (another 30 s), and
-   Kubernetes can start the replacement.
+   Kubernetes can start the replacement. Open connections close.
 
-Nothing here imports Ray but the one call of step 1: the processes tell what is needed.
+What Serve 2.60 does meanwhile (deployment_state.py, proxy.py): proxies of other nodes go on sending to an ingress
+here until Serve stops it, so its requests count as much as those of the proxy here. Serve stops a replica on a
+draining node at once if there is one too many, else its graceful_shutdown_timeout_s before the announced deadline;
+from then on it takes nothing new and has that time for what it has, and after it Serve kills it, stream or not. It
+never ends the proxy under a request (PROXY_MIN_DRAINING_PERIOD_S and no request left), and the raylet ends itself
+only after proxy and replicas.
+
+Nothing here imports Ray but the one call of step 1: the processes tell what is needed. Of replicas their processes
+tell more than their gauge (ray_serve_replica_processing_queries): one that still runs may still be given a request,
+and the gauge outlives its replica by up to 4 s.
 """
 
 import contextlib
 import os
 import re
 import signal
+import sys
 import time
+import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from http.client import HTTPException
 from pathlib import Path
 
-from rayspan_serving.farewell import MARK
+from rayspan_serving import drain_head
+from rayspan_serving.farewell import INSIDE, MARK
+from rayspan_serving.raylet import Process, Raylet, answers, connected, processes, raylets
 
 DEFAULT_SECONDS = 25.0
 LOOK_SECONDS = 0.5
-SETTLE_SECONDS = 4.0
-"""For kube-proxies to send nothing new here (about a second), and then for the metrics to tell of what is in flight
-(every 2 s): a request that just came in must not be cut."""
-STAGE_TITLE = "ray::RayWorkerProc"
-IN_FLIGHT = (
-    "ray_rayspan_requests_in_flight",
-    "ray_vllm_num_requests_running",
-    "ray_vllm_num_requests_waiting",
-)
+ANNOUNCE_SECONDS = 10.0
+"""Importing Ray for it takes a second or two; the rest is for a busy machine."""
+SETTLE_SECONDS = 3.0
+"""For kube-proxies to send nothing new here: about a second, more on a busy machine. The ingress here stays until
+then, to answer what still comes."""
+INGRESS_SECONDS = 20.0
+"""graceful_shutdown_timeout_s of the ingress (Serve's default): that long before the deadline Serve stops it."""
+METRICS_LAG_SECONDS = 2.5
+"""What is in flight is told up to 2 s late (RAY_metrics_report_interval_ms, set by the operator) and some tenths for
+the way. Nothing over that time is a reading of now, and not of a moment between two requests."""
+SILENT_LOOKS = 2
+AT_WORK = ("ray::RayWorkerProc", "ray::ServeReplica:")
+"""How the titles of a stage's and of a replica's process begin."""
+IN_FLIGHT = ("ray_serve_num_ongoing_http_requests", "ray_rayspan_requests_in_flight")
+"""Gauges of the proxy: Serve's own, of every request, and ours, of those that are measured."""
 
 
 @dataclass(frozen=True)
-class Process:
-    pid: int
-    parent: int
-    command: tuple[str, ...]
+class Look:
+    """What one look found."""
+
+    at: float
+    working: bool
+    """A stage or a replica runs here."""
+    requests: bool
+    """The proxy here has a request, or may have one."""
+    head: bool
+    """The head answers."""
 
 
-@dataclass(frozen=True)
-class Raylet:
-    """What the command line of this pod's raylet says."""
+class Watch:
+    """Puts looks together: whether the node may end now."""
 
-    pid: int
-    node_id: str
-    gcs_address: str
-    metrics_port: int
+    def __init__(self) -> None:
+        self._quiet_since: float | None = None
+        self._silent = 0
+
+    def verdict(self, look: Look) -> str | None:
+        """Why it may end; None while it may not."""
+        self._silent = 0 if look.head else self._silent + 1
+        if self._silent >= SILENT_LOOKS:
+            return "the head is gone"
+        if look.requests:
+            self._quiet_since = None
+            return None
+        self._quiet_since = look.at if self._quiet_since is None else self._quiet_since
+        quiet = look.at - self._quiet_since >= METRICS_LAG_SECONDS
+        return "nothing is in flight" if quiet and not look.working else None
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     began = time.monotonic()
     end = began + float(os.environ.get("RAYSPAN_DRAIN_SECONDS") or DEFAULT_SECONDS)
-    MARK.touch()
+    leaving_head = "--head" in arguments
+    if not leaving_head:
+        MARK.touch()
     raylet = next(raylets(processes()), None)
     if raylet is None:
         print("drain: no raylet here")
         return
-    announce(raylet, end - time.monotonic())
-    time.sleep(max(0.0, min(began + SETTLE_SECONDS, end) - time.monotonic()))
-    while time.monotonic() < end and not idle(raylet):
-        time.sleep(LOOK_SECONDS)
-    print("drain: ending the node")
+    if leaving_head:
+        print(f"drain: ending the head: {drain_head.wait(drain_head.reader(raylet), end)}")
+        return
+    raylet = replace(raylet, gcs_address=connected(raylet.gcs_address))
+    settled = min(began + SETTLE_SECONDS, end)
+    if answers(raylet.gcs_address):
+        announce(raylet, time.time() + settled - time.monotonic() + INGRESS_SECONDS, end)
+    time.sleep(max(0.0, settled - time.monotonic()))
+    print(f"drain: ending the node: {wait(lambda: look(raylet), end)}")
     with contextlib.suppress(ProcessLookupError):
         os.kill(raylet.pid, signal.SIGKILL)
 
 
-def processes(root: Path = Path("/proc")) -> Iterator[Process]:
-    for folder in root.iterdir():
-        if folder.name.isdigit():
-            with contextlib.suppress(OSError, ValueError, IndexError):
-                command = (folder / "cmdline").read_bytes().decode("utf-8", "replace")
-                parent = (folder / "stat").read_text().rsplit(")", 1)[1].split()[1]
-                yield Process(int(folder.name), int(parent), tuple(command.rstrip("\0").split("\0")))
-
-
-def raylets(among: Iterator[Process]) -> Iterator[Raylet]:
-    for process in among:
-        if Path(process.command[0]).name != "raylet":
-            continue
-        flags = dict(re.findall(r"^--([\w-]+)=(.*)$", "\n".join(process.command), re.MULTILINE))
-        with contextlib.suppress(KeyError, ValueError):
-            yield Raylet(
-                process.pid, flags["node_id"], flags["gcs-address"], int(flags["metrics_export_port"])
-            )
-
-
-def announce(raylet: Raylet, seconds: float) -> None:
-    """Mark the node as draining in Ray's own state; if the head is away, there is nobody to tell."""
+def announce(raylet: Raylet, deadline: float, until: float) -> None:
+    """Mark the node as draining in Ray's own state; `deadline` is by the clock on the wall, `until` is not."""
     child = os.fork()
     if child == 0:
         try:
@@ -101,14 +125,13 @@ def announce(raylet: Raylet, seconds: float) -> None:
             from ray.core.generated import autoscaler_pb2
 
             reason = autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")  # type: ignore[attr-defined]
-            deadline = int((time.time() + seconds) * 1000)
             accepted, why = GcsClient(address=raylet.gcs_address).drain_node(
-                raylet.node_id, reason, "The pod is being deleted.", deadline
+                raylet.node_id, reason, "The pod is being deleted.", int(deadline * 1000)
             )
             print("drain: announced" if accepted else f"drain: refused: {why}", flush=True)
         finally:
             os._exit(0)
-    give_up = time.monotonic() + min(10.0, seconds)
+    give_up = min(time.monotonic() + ANNOUNCE_SECONDS, until)
     while time.monotonic() < give_up:
         if os.waitpid(child, os.WNOHANG)[0]:
             return
@@ -117,29 +140,64 @@ def announce(raylet: Raylet, seconds: float) -> None:
     os.waitpid(child, 0)
 
 
-def idle(raylet: Raylet) -> bool:
-    """No stage process of this node is left, and its metrics know of no request. Metrics lag by up to 2 s, so
-    the processes are asked first: a stage is taken down by Serve only after its requests are done."""
-    if any(p.parent == raylet.pid and p.command[0].startswith(STAGE_TITLE) for p in processes()):
-        return False
+def wait(
+    look: Callable[[], Look],
+    until: float,
+    now: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> str:
+    """Looks until the node may end, or it has to; says why."""
+    watch = Watch()
+    while now() < until:
+        if why := watch.verdict(look()):
+            return why
+        sleep(LOOK_SECONDS)
+    return "its time is over"
+
+
+def look(raylet: Raylet) -> Look:
+    return Look(
+        at=time.monotonic(),
+        working=at_work(raylet, processes()),
+        requests=told(INSIDE) or metered(raylet.metrics_port),
+        head=answers(raylet.gcs_address),
+    )
+
+
+def at_work(raylet: Raylet, among: Iterable[Process]) -> bool:
+    return any(p.parent == raylet.pid and p.command[0].startswith(AT_WORK) for p in among)
+
+
+def told(inside: Path) -> bool:
+    """Whether the proxy said that it has a request. No file: nothing came or went since this pod is leaving."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{raylet.metrics_port}/metrics", timeout=2) as page:
-            return in_flight(page.read().decode()) == 0
-    except OSError:
+        return inside.read_text() != "0"
+    except FileNotFoundError:
+        return False
+
+
+def metered(port: int) -> bool:
+    """Whether the node's metrics know of a request in the proxy. No answer in time tells nothing, and on a busy node
+    is no sign of rest; nobody there at all is one."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=2) as page:
+            return in_flight(page.read().decode("utf-8", "replace")) > 0
+    except urllib.error.URLError as error:
+        return not isinstance(error.reason, ConnectionRefusedError)
+    except (OSError, HTTPException):
         return True
 
 
 def in_flight(page: str) -> float:
-    """Requests that a metrics page in Prometheus' text format knows of, the larger of what proxy and engine say."""
+    """Requests in the proxies that a page in Prometheus' text format knows of, the larger of what two gauges say."""
     found = dict.fromkeys(IN_FLIGHT, 0.0)
     for line in page.splitlines():
         name = re.split(r"[{ ]", line, maxsplit=1)[0]
         if name in found:
             with contextlib.suppress(ValueError):
                 found[name] += float(line.rsplit(" ", 1)[1])
-    ingress, running, waiting = (found[name] for name in IN_FLIGHT)
-    return max(ingress, running + waiting)
+    return max(found.values())
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

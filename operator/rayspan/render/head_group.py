@@ -23,6 +23,10 @@ _WITHOUT_GPUS: Final = {
 """Labels of NVIDIA's GPU feature discovery and of AMD's node labeller. A head beside a stage would be lost
 together with it."""
 
+_AFTER_WAIT_SECONDS: Final = 8
+"""What is left of the head's time to end once it has waited for the stage pods: Ray itself drains the node on
+SIGTERM, for 5 s (pods.environment)."""
+
 
 def head_group(deployment: LLMDeployment, settings: RenderSettings) -> dict[str, Any]:
     """``headGroupSpec``.
@@ -46,18 +50,30 @@ def head_group(deployment: LLMDeployment, settings: RenderSettings) -> dict[str,
                 {"name": "metrics", "containerPort": names.METRICS_PORT},
             ],
             "resources": {"requests": {"cpu": settings.head_cpu, "memory": settings.head_memory}},
+            "lifecycle": {"preStop": {"exec": {"command": ["python", "-m", "rayspan_serving.drain", "--head"]}}},
             **ray_probes(),
             **head_readiness(),
         },
     )
-    pod["terminationGracePeriodSeconds"] = settings.head_grace_seconds
+    pod["terminationGracePeriodSeconds"] = settings.termination_grace_seconds
     pod["affinity"] = {"nodeAffinity": {_PREFERRED: [_WITHOUT_GPUS]}}
     template = pod_template(deployment, settings, container, pod)
+    template = with_owners_template(deployment, template, without=("resources",))
+    _go_last(template["spec"], settings)
     return {
         "rayStartParams": {
             "num-cpus": "0",
             "dashboard-host": "0.0.0.0",
             "object-store-memory": str(settings.object_store_bytes),
         },
-        "template": with_owners_template(deployment, template, without=("resources",)),
+        "template": template,
     }
+
+
+def _go_last(pod: dict[str, Any], settings: RenderSettings) -> None:
+    """More time to end than the stage pods have, whose time the owner's template may have set."""
+    pod["terminationGracePeriodSeconds"] += settings.head_more_grace_seconds
+    wait = max(1, pod["terminationGracePeriodSeconds"] - _AFTER_WAIT_SECONDS)
+    for item in pod["containers"]:
+        if item["name"] == names.RAY_CONTAINER:
+            item["env"] = [*item["env"], {"name": "RAYSPAN_DRAIN_SECONDS", "value": str(wait)}]

@@ -17,8 +17,9 @@ class RenderSettings:
     """A stage pod's time to end, where spec.serving.podTemplate says nothing. Draining takes 5 s less at
     most and ends earlier when nothing is in flight; KubeRay starts a replacement only when the old pod is
     gone, so this bounds an outage as well."""
-    head_grace_seconds: int = 10
-    """The head's time to end: it has no request to finish."""
+    head_more_grace_seconds: int = 5
+    """How much longer than a stage pod the head has to end: it waits for stage pods that end with it, so that
+    their requests are told of each other's end. Alone it ends within some seconds."""
     old_cluster_seconds: int = 60
     """With the update strategy NewCluster: how long the old cluster finishes what it has begun."""
     graceful_shutdown_seconds: int = 30

@@ -188,7 +188,7 @@ class World:
 
     def proven(self, given: Input, **proofs: CompletionView | None) -> Input:
         """``given`` with another last word on some replicas; None: never reached."""
-        merged = given.observed.proofs | proofs
+        merged = {**given.observed.proofs, **proofs}
         return self.seen(given, proofs={name: view for name, view in merged.items() if view})
 
     def completed(self, given: Input, ago: float) -> Input:
