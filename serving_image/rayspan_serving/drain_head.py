@@ -52,7 +52,8 @@ def reader(raylet: Raylet) -> Callable[[], bool]:
         try:
             draining = client.get_draining_nodes(timeout=READ_SECONDS)
             nodes = client.get_all_node_info(timeout=READ_SECONDS) if draining else {}
-        except Exception:
+        except Exception as error:
+            print(f"drain: the state store does not answer: {error!r}")
             return False
         places = list(addresses(raylet.node_id, draining, nodes))
         with ThreadPoolExecutor(max(1, len(places))) as looks:  # one that is gone takes a second to find out

@@ -51,6 +51,11 @@ class Outcome:
 _outcomes: list[Outcome] = []
 
 
+def outages() -> dict[str, float]:
+    """Seconds without service of the events measured so far."""
+    return {outcome.event: outcome.outage for outcome in _outcomes}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sort by ORDER; a file that is not named there is an error."""
     ours = [item for item in items if item.path.parent == Path(__file__).parent]

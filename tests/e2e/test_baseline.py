@@ -1,4 +1,5 @@
-"""The same three failures of a RayService written by hand: the outage to beat. Run by ``make baseline``."""
+"""The same three failures of a RayService written by hand: the outage to beat. Run by ``make baseline``, after
+those of an LLMDeployment (test_failures.py)."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Lifecycle
+from tests.e2e.conftest import Lifecycle, outages
 from tests.e2e.llm import wait_for
 from tests.e2e.traffic import Traffic
 from tests.kubectl import get, kubectl
@@ -72,3 +73,9 @@ def test_a_rayservice_by_hand(
         settled,
         timeout=700,
     )
+
+
+@pytest.mark.parametrize("event", ["stage pod deleted", "stage pod killed", "head pod deleted"])
+def test_an_llmdeployment_is_away_for_less_long(event: str) -> None:
+    measured = outages()
+    assert measured[event] < measured[f"by hand: {event}"]

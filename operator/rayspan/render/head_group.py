@@ -50,7 +50,9 @@ def head_group(deployment: LLMDeployment, settings: RenderSettings) -> dict[str,
                 {"name": "metrics", "containerPort": names.METRICS_PORT},
             ],
             "resources": {"requests": {"cpu": settings.head_cpu, "memory": settings.head_memory}},
-            "lifecycle": {"preStop": {"exec": {"command": ["python", "-m", "rayspan_serving.drain", "--head"]}}},
+            "lifecycle": {
+                "preStop": {"exec": {"command": ["python", "-m", "rayspan_serving.drain", "--head"]}}
+            },
             **ray_probes(),
             **head_readiness(),
         },

@@ -168,6 +168,28 @@ def test_the_template_of_the_owner_is_merged_but_ranks_nodes_and_labels_are_not_
     assert container(head)["resources"] == {"requests": {"cpu": "500m", "memory": "2Gi"}}
 
 
+TIMES: dict[str, tuple[Change, tuple[int, str], tuple[int, str]]] = {
+    "by default": ({}, (35, "30"), (40, "32")),
+    "as the owner wants": (template(terminationGracePeriodSeconds=120), (120, "115"), (125, "117")),
+    "with next to no time": (template(terminationGracePeriodSeconds=1), (1, "1"), (6, "1")),
+}
+
+
+@pytest.mark.parametrize("case", TIMES)
+def test_the_head_drains_longer_than_the_stages(case: str) -> None:
+    change, stage, head = TIMES[case]
+    made = service(deployment(**change))
+    for group, expected in (
+        (groups(made)[0], stage),
+        (made["spec"]["rayClusterConfig"]["headGroupSpec"], head),
+    ):
+        (drain,) = (v["value"] for v in container(group)["env"] if v["name"] == "RAYSPAN_DRAIN_SECONDS")
+        assert (group["template"]["spec"]["terminationGracePeriodSeconds"], drain) == expected
+        hook = container(group)["lifecycle"]["preStop"]["exec"]["command"]
+        assert hook[:3] == ["python", "-m", "rayspan_serving.drain"]
+        assert ("--head" in hook) is (expected is head)
+
+
 def test_secrets_are_referenced_and_never_written() -> None:
     given = deployment(
         model={"id": "chat", "tokenSecret": {"name": "hub", "key": "token"}},
