@@ -88,7 +88,14 @@ def fetch_kuberay(go: Path) -> None:
 
 
 def _environment(*, cgo: bool) -> dict[str, str]:
-    return {**os.environ, "CGO_ENABLED": "1" if cgo else "0", "GOTOOLCHAIN": "auto", "GOWORK": "off"}
+    return {
+        **os.environ,
+        "CGO_ENABLED": "1" if cgo else "0",
+        "GOTOOLCHAIN": "auto",
+        "GOWORK": "off",
+        # The compiler is a short process: collecting garbage less often costs some memory and saves time.
+        "GOGC": "400",
+    }
 
 
 def _version_flags() -> str:
@@ -108,7 +115,8 @@ def _version_flags() -> str:
 def _go_build(go: Path, names: list[str], *, cgo: bool) -> None:
     """One go command, its compiled packages counted as progress."""
     command = [str(go), "build", "-v", "-mod=mod", "-trimpath", "-buildvcs=false"]
-    command += ["-ldflags", f"-s -w {_version_flags()}", "-o", "bin/"]
+    # Linked without debugging information, so none is generated either.
+    command += ["-gcflags=all=-dwarf=false", "-ldflags", f"-s -w {_version_flags()}", "-o", "bin/"]
     command += ["-tags", "seccomp"] if cgo else []
     command += [PACKAGES[name] for name in names]
     with subprocess.Popen(
