@@ -101,9 +101,13 @@ class Lifecycle:
         recovered: Callable[[], object],
         noticed: Callable[[], object] | None = None,
         timeout: float = 400,
+        pause: float = 0.05,
     ) -> Outcome:
-        """Act; wait until ``noticed`` (if given), then until ``recovered`` and a new request is answered."""
-        with Traffic(address, self.model) as traffic:
+        """Act; wait until ``noticed`` (if given), then until ``recovered`` and a new request is answered.
+
+        ``pause``: seconds between a client's requests.
+        """
+        with Traffic(address, self.model, pause=pause) as traffic:
             wait_for("requests to be answered", lambda: len(traffic.requests) - len(traffic.failed) >= 3, 60)
             began = time.monotonic()
             act()

@@ -90,6 +90,7 @@ def test_a_second_cluster_takes_over_without_an_outage(llm: LLM, lifecycle: Life
         llm.address,
         lambda: llm.patch(json.dumps({"spec": {"updateStrategy": {"type": "NewCluster"}, "serving": labels}})),
         lambda: llm.is_("Ready") and not uids(llm) & before and len(llm.pods()) == 3,
+        pause=1.0,  # two clusters start and serve on the processors of one
     )
     assert outcome.failed == 0, outcome.details
     llm.patch(json.dumps({"spec": {"updateStrategy": {"type": "Recreate"}}}))
