@@ -1,15 +1,15 @@
 """Ends this pod's part in serving, for a preStop hook: `python -m rayspan_serving.drain`, on the head with `--head`
 (rayspan_serving.drain_head).
 
-1. The proxy here closes connections from now on (rayspan_serving.farewell), and the Ray node is marked as
-   draining. The proxy then reports itself unhealthy, and every replica with a stage here reports itself unhealthy
-   too (rayspan_serving.server), so that Serve sends it nothing new, lets what it has in flight finish, and takes
-   it down.
-2. Waits for the other nodes to know that this pod takes nothing new, and then until no stage and no replica runs
-   here and the proxy here has no request, at most RAYSPAN_DRAIN_SECONDS (default 25: keep it 5 s under the pod's
-   terminationGracePeriodSeconds). Once the head is gone nothing more can be learned: a request that waits for
-   another pod would not be told of that pod's end.
-3. Kills the raylet. The pod ends with it, instead of going through Ray's own drain on SIGTERM (another 30 s), and
+1. The proxy here closes connections from now on (rayspan_serving.farewell), each with its answer. All that serves
+   here goes on for some seconds, so that clients with a connection are sent elsewhere and not away.
+2. The Ray node is marked as draining. The proxy then reports itself unhealthy, and every replica with a stage here
+   reports itself unhealthy too (rayspan_serving.server), so that Serve sends it nothing new, lets what it has in
+   flight finish, and takes it down.
+3. Waits until no stage and no replica runs here and the proxy here has no request, at most RAYSPAN_DRAIN_SECONDS
+   (default 25: keep it 5 s under the pod's terminationGracePeriodSeconds). Once the head is gone nothing more can
+   be learned: a request that waits for another pod would not be told of that pod's end.
+4. Kills the raylet. The pod ends with it, instead of going through Ray's own drain on SIGTERM (another 30 s), and
    Kubernetes can start the replacement. Open connections close.
 
 What Serve 2.60 does meanwhile (deployment_state.py, proxy.py): proxies of other nodes go on sending to an ingress
@@ -19,7 +19,7 @@ from then on it takes nothing new and has that time for what it has, and after i
 never ends the proxy under a request (PROXY_MIN_DRAINING_PERIOD_S and no request left), and the raylet ends itself
 only after proxy and replicas.
 
-Nothing here imports Ray but the one call of step 1: the processes tell what is needed. Of replicas their processes
+Nothing here imports Ray but the one call of step 2: the processes tell what is needed. Of replicas their processes
 tell more than their gauge (ray_serve_replica_processing_queries): one that still runs may still be given a request,
 and the gauge outlives its replica by up to 4 s.
 """
@@ -46,8 +46,8 @@ LOOK_SECONDS = 0.5
 ANNOUNCE_SECONDS = 10.0
 """Importing Ray for it takes a second or two; the rest is for a busy machine."""
 SETTLE_SECONDS = 3.0
-"""For kube-proxies to send nothing new here: about a second, more on a busy machine. The ingress here stays until
-then, to answer what still comes."""
+"""For kube-proxies to send nothing new here (about a second, more on a busy machine), and for clients with a
+connection to get an answer that closes it."""
 INGRESS_SECONDS = 20.0
 """graceful_shutdown_timeout_s of the ingress (Serve's default): that long before the deadline Serve stops it."""
 METRICS_LAG_SECONDS = 2.5
@@ -107,10 +107,9 @@ def main(arguments: Sequence[str]) -> None:
         print(f"drain: ending the head: {drain_head.wait(drain_head.reader(raylet), end)}")
         return
     raylet = replace(raylet, gcs_address=connected(raylet.gcs_address))
-    settled = min(began + SETTLE_SECONDS, end)
+    time.sleep(max(0.0, min(began + SETTLE_SECONDS, end) - time.monotonic()))
     if answers(raylet.gcs_address):
-        announce(raylet, time.time() + settled - time.monotonic() + INGRESS_SECONDS, end)
-    time.sleep(max(0.0, settled - time.monotonic()))
+        announce(raylet, time.time() + INGRESS_SECONDS, end)
     print(f"drain: ending the node: {wait(lambda: look(raylet), end)}")
     with contextlib.suppress(ProcessLookupError):
         os.kill(raylet.pid, signal.SIGKILL)

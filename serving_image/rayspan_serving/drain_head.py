@@ -14,9 +14,10 @@ from typing import Any
 
 from rayspan_serving.raylet import Raylet, answers
 
-ANNOUNCE_SECONDS = 1.5
-"""For the nodes that were told to end at the same time to announce it. Counted from the first reading: what comes
-before it, importing Ray, takes them as long."""
+ANNOUNCE_SECONDS = 5.0
+"""For the nodes that were told to end at the same time to announce it: they do so 3 s later
+(rayspan_serving.drain.SETTLE_SECONDS). Counted from the first reading: what comes before it, importing Ray, takes
+them as long. A head that goes alone serves on meanwhile."""
 LOOK_SECONDS = 0.5
 GONE_LOOKS = 2
 READ_SECONDS = 2.0

@@ -17,7 +17,7 @@ import pytest
 
 from tests.e2e.llm import LLM, NAMESPACE, tiny, wait_for
 from tests.e2e.traffic import Traffic
-from tests.kubectl import Refused, kubectl
+from tests.kubectl import Refused, get, kubectl
 
 CHECKOUT = Path(__file__).parents[2]
 ORDER = (
@@ -125,6 +125,7 @@ class Lifecycle:
             traffic.longest,
             traffic.details(),
         )
+        print("\n" + "\n".join((str(outcome), *outcome.details)))
         _outcomes.append(outcome)
         return outcome
 
@@ -150,6 +151,15 @@ metadata:
   labels: {{pod-security.kubernetes.io/enforce: restricted}}
 """
     kubectl("apply", "-f", "-", stdin=namespace)
+    others = [
+        f"{meta['namespace']}/{meta['name']}"
+        for meta in (pod["metadata"] for pod in get("pods", "-A", "-l", "ray.io/cluster")["items"])
+        if meta["namespace"] != NAMESPACE
+    ]
+    if others:
+        pytest.fail(
+            f"the GPUs of this cluster are held by {others[0]} (the demo's: kubectl delete -f examples/tiny.yaml)"
+        )
     gpus(1)
 
 

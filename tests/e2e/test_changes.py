@@ -81,23 +81,6 @@ def test_swapped_selectors_swap_the_stages(llm: LLM, lifecycle: Lifecycle) -> No
     assert [(s["stage"], s["node"]) for s in llm.status["stages"]] == [(0, "gpu-b"), (1, "gpu-a")]
 
 
-def test_a_second_cluster_takes_over_without_an_outage(llm: LLM, lifecycle: Lifecycle) -> None:
-    gpus(2)
-    before = uids(llm)
-    labels = {"podTemplate": {"metadata": {"labels": {"example.com/round": "two"}}}}
-    outcome = lifecycle.measure(
-        "pods changed, NewCluster",
-        llm.address,
-        lambda: llm.patch(json.dumps({"spec": {"updateStrategy": {"type": "NewCluster"}, "serving": labels}})),
-        lambda: llm.is_("Ready") and not uids(llm) & before and len(llm.pods()) == 3,
-        pause=1.0,  # two clusters start and serve on the processors of one
-    )
-    assert outcome.failed == 0, outcome.details
-    llm.patch(json.dumps({"spec": {"updateStrategy": {"type": "Recreate"}}}))
-    llm.wait("Ready")
-    gpus(1)
-
-
 def test_a_new_image_is_rolled_out(llm: LLM, lifecycle: Lifecycle) -> None:
     image = "localhost/rayspan/serving:dev"
     other = "localhost/rayspan/serving:other"

@@ -9,9 +9,9 @@ from rayspan_serving.drain_head import addresses, wait
 
 Seen = dict[float, bool]
 ENDS: dict[str, tuple[Seen, float, str]] = {
-    "the head alone is deleted": ({0: False}, 1.5, "no other node is leaving"),
-    "a node announces itself a second later": (
-        {0: False, 1: True, 6: False},
+    "the head alone is deleted": ({0: False}, 5.0, "no other node is leaving"),
+    "a node announces itself seconds later": (
+        {0: False, 4: True, 6: False},
         6.5,
         "no other node is leaving",
     ),
