@@ -81,7 +81,7 @@ class Proof:
         ]
 
     def took(self, probe: Probe, view: CompletionView) -> None:
-        """Take an answer in. By a way that never worked yet, a failure says nothing of the replica."""
+        """Take an answer in. By a way that is closed, or never worked yet, nothing is learned of the replica."""
         self.last = view
         ended = view.at + view.seconds
         if view.ok:
@@ -92,6 +92,8 @@ class Proof:
                 self._failed_at[probe.replica] = ended
         else:
             self._failed_at[probe.entry.key] = ended
+            if not view.reached:
+                self.entries.discard(probe.entry.key)
             if probe.entry.key in self.entries:
                 self._failed_at[probe.replica] = ended
                 self.replicas[probe.replica] = view

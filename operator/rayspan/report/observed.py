@@ -143,6 +143,8 @@ class CompletionView:
     """What was asked and what came back; no pod and no elapsed time, which would make every look new."""
     replica: str | None = None
     """Who answered, as the answer says."""
+    reached: bool = True
+    """Whether there was a connection at all."""
 
 
 Labels = tuple[tuple[str, str], ...]

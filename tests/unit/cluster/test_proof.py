@@ -70,6 +70,13 @@ def test_a_failure_by_a_way_that_never_worked_says_nothing_of_the_replica() -> N
     assert proof.completion == answer(0, ok=False)
 
 
+def test_a_pod_that_takes_no_connection_any_more_is_not_held_against_the_replica() -> None:
+    proof = proven()
+    proof.took(Probe("r0", A), CompletionView(ok=False, at=1, seconds=3, detail="", reached=False))
+    assert proof.replicas["r0"].ok
+    assert silent([A, B], proof) == ("pod a",)
+
+
 def test_a_failure_is_followed_by_a_rest() -> None:
     proof = proven()
     proof.took(Probe("r0", A), answer(1, ok=False))
