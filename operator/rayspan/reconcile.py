@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rayspan.api.conditions import Phase, Reason
+from rayspan.api.conditions import Reason
 from rayspan.api.v1alpha1 import LLMDeployment, ModelStatus
 from rayspan.cluster import kinds, rollout
 from rayspan.cluster.inspection import model_facts
@@ -80,7 +80,7 @@ class Reconcile:
         )
         if await write_status(client, deployment, new, memory, self.report_settings, clock()):
             self.telemetry.status_written()
-        memory.settle(new.phase == Phase.READY, clock())
+        memory.settle(new, clock())
         return self._pause(said, memory)
 
     async def _plan(
@@ -109,7 +109,7 @@ class Reconcile:
         settings = self.observer.settings
         if memory.settled or isinstance(said, Invalid | report.Refused):
             return settings.calm_seconds
-        waiting = self.observer.clock() - memory.unsettled_at
+        waiting = self.observer.clock() - memory.changed_at
         return min(settings.calm_seconds, max(settings.fast_seconds, waiting / settings.patience))
 
 

@@ -55,8 +55,8 @@ class Settings:
     of these and a probe."""
 
     patience: float = 20.0
-    """The pause of an unsettled deployment grows to its age divided by this, up to ``calm_seconds``: what
-    has not come in minutes is not missed by seconds, and pods' events cut every pause short."""
+    """The pause of an unsettled deployment grows to the time since a condition changed divided by this, up to
+    ``calm_seconds``: what has not come in minutes is not missed by seconds, and pods' events cut every pause short."""
 
     proof_seconds: float = 20.0
     """Age at which a completion is no proof of serving any more."""

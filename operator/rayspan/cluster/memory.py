@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from rayspan.api.v1alpha1 import ModelStatus
+from rayspan.api.conditions import Phase
+from rayspan.api.v1alpha1 import ModelStatus, Status
 from rayspan.cluster.metrics import Window
 from rayspan.cluster.proof import Proof
 from rayspan.plan.types import Plan
@@ -28,8 +29,10 @@ class Memory:
     """Whether it was looked for in the cluster since the start."""
     settled: bool = False
     """Whether the last pass found it Ready."""
-    unsettled_at: float = math.inf
-    """Since when it is not."""
+    truths: tuple[str, ...] = ()
+    """What each condition was in the last pass."""
+    changed_at: float = -math.inf
+    """When a condition changed last."""
     secret_wanted: bool = True
     """Whether the Secret of the tokens has to be written: it may not be read."""
     secret_at: float = -math.inf
@@ -37,10 +40,12 @@ class Memory:
     scraped_at: float = -math.inf
     proof: Proof = field(default_factory=Proof)
 
-    def settle(self, ready: bool, now: float) -> None:
-        """Remember whether it is Ready, and since when it is not."""
-        self.settled = ready
-        self.unsettled_at = math.inf if ready else min(self.unsettled_at, now)
+    def settle(self, status: Status, now: float) -> None:
+        """Remember whether it is Ready, and when that or another condition changed."""
+        truths = tuple(f"{one.type} {one.status}" for one in status.conditions or ())
+        if truths != self.truths:
+            self.truths, self.changed_at = truths, now
+        self.settled = status.phase == Phase.READY
 
 
 @dataclass
