@@ -31,6 +31,11 @@ def no_replica(model: str) -> JSONResponse:
     )
 
 
+def no_application() -> JSONResponse:
+    text = "The model is starting or being replaced. Try again shortly."
+    return response(503, text, "service_unavailable")
+
+
 def describe(error: BaseException, model: str) -> tuple[int, str, str]:
     """(status, message, type) for what went wrong behind the ingress. Internals stay in the log."""
     names = {base.__name__ for link in chain(error) for base in type(link).__mro__}

@@ -1,4 +1,5 @@
-"""What runs in Serve's HTTP proxy on every serving node: the clock, and the farewell of a pod that goes away.
+"""What runs in Serve's HTTP proxy on every serving node: the clock, the farewell of a pod that goes away, and an answer
+while there is no application.
 
 Serve adds the middlewares of the function that RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH names
 (`rayspan_serving.proxy:middlewares`) to each proxy that it starts.
@@ -12,12 +13,14 @@ from rayspan_serving.clock import Clock
 from rayspan_serving.farewell import Farewell
 from rayspan_serving.gate import operators
 from rayspan_serving.meter import Meter
+from rayspan_serving.unrouted import Unrouted
 
 
 def middlewares() -> list[Middleware]:
-    """Both, for the model that RAYSPAN_MODEL names."""
+    """All of them, innermost first, for the model that RAYSPAN_MODEL names."""
     model = os.environ.get("RAYSPAN_MODEL", "")
     return [
+        Middleware(Unrouted),
         Middleware(Clock, recorder=lambda: Meter(model), ours=operators(os.environ)),
         Middleware(Farewell),
     ]
