@@ -26,6 +26,7 @@ ORDER = (
     "test_create",
     "test_bad_input",
     "test_changes",
+    "test_scale",
     "test_failures",
     "test_delete",
     "test_baseline",

@@ -128,6 +128,19 @@ class LLM:
         items: list[dict[str, Any]] = get("-n", NAMESPACE, "pods", "-l", selector)["items"]
         return items
 
+    def uids(self) -> set[str]:
+        """Identities of the pods that are not on their way out."""
+        return {pod["metadata"]["uid"] for pod in self.pods() if "deletionTimestamp" not in pod["metadata"]}
+
+    def stage_pod(self, stage: int) -> str:
+        """Name of a running pod of this stage."""
+        running = [pod for pod in self.pods(stage) if "deletionTimestamp" not in pod["metadata"]]
+        return str(running[0]["metadata"]["name"])
+
+    def delete_pod(self, name: str, *arguments: str) -> str:
+        """kubectl delete pod, without waiting for it to be gone."""
+        return kubectl("-n", NAMESPACE, "delete", "pod", name, "--wait=false", *arguments)
+
     def head(self) -> dict[str, Any]:
         """The pod of the Ray head."""
         (pod,) = [p for p in self.pods() if p["metadata"]["labels"].get("ray.io/node-type") == "head"]

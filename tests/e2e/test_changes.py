@@ -10,15 +10,10 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.e2e.conftest import Lifecycle, gpus
+from tests.e2e.conftest import Lifecycle
 from tests.e2e.llm import CPU_ENGINE, LLM, NAMESPACE, stages, wait_for
 from tests.e2e.traffic import Request, ask
 from tests.kubectl import get, kubectl
-
-
-def uids(llm: LLM) -> set[str]:
-    """Identities of the pods that run."""
-    return {pod["metadata"]["uid"] for pod in llm.pods() if "deletionTimestamp" not in pod["metadata"]}
 
 
 async def one(url: str, tokens: int) -> Request:
@@ -27,41 +22,8 @@ async def one(url: str, tokens: int) -> Request:
         return await ask(session, url, "tiny", tokens)
 
 
-def replicas(llm: LLM) -> set[str]:
-    """Serve's ids of the replicas in the status."""
-    return {stage["replica"] for stage in llm.status["stages"]}
-
-
-def test_a_second_replica_joins_and_the_first_goes_on_serving(llm: LLM, lifecycle: Lifecycle) -> None:
-    gpus(2)
-    before, first = uids(llm), replicas(llm)
-    outcome = lifecycle.measure(
-        "replicas 1 to 2",
-        llm.address,
-        lambda: kubectl("-n", NAMESPACE, "scale", "llm", llm.name, "--replicas=2"),
-        lambda: llm.is_("Ready") and llm.status["replicas"] == {"desired": 2, "ready": 2},
-    )
-    assert outcome.failed == 0, outcome.details
-    assert before < uids(llm) and first < replicas(llm)
-
-
-def test_the_second_replica_leaves_and_the_first_was_never_touched(llm: LLM, lifecycle: Lifecycle) -> None:
-    before, both = uids(llm), replicas(llm)
-    outcome = lifecycle.measure(
-        "replicas 2 to 1",
-        llm.address,
-        lambda: kubectl("-n", NAMESPACE, "scale", "llm", llm.name, "--replicas=1"),
-        lambda: (
-            llm.is_("Ready") and llm.status["replicas"] == {"desired": 1, "ready": 1} and len(llm.pods()) == 3
-        ),
-    )
-    gpus(1)
-    assert outcome.failed == 0, outcome.details
-    assert uids(llm) < before and replicas(llm) < both
-
-
 def test_a_changed_engine_argument_reaches_the_engine(llm: LLM, lifecycle: Lifecycle) -> None:
-    before = uids(llm)
+    before = llm.uids()
     lifecycle.measure(
         "engine argument",
         llm.address,
@@ -70,7 +32,7 @@ def test_a_changed_engine_argument_reaches_the_engine(llm: LLM, lifecycle: Lifec
     )
     too_long = asyncio.run(one(llm.address(), tokens=450))
     assert too_long.detail.startswith("400"), "within the 512 tokens of before, beyond the 384 of now"
-    assert uids(llm) == before, "an engine argument needs no new pods"
+    assert llm.uids() == before, "an engine argument needs no new pods"
 
 
 def test_swapped_selectors_swap_the_stages(llm: LLM, lifecycle: Lifecycle) -> None:
@@ -98,7 +60,7 @@ def test_a_new_image_is_rolled_out(llm: LLM, lifecycle: Lifecycle) -> None:
 
 
 def test_the_operator_away_and_back_changes_nothing(llm: LLM) -> None:
-    before = uids(llm)
+    before = llm.uids()
     operator = ("-n", "rayspan-system", "scale", "deployment", "rayspan")
     kubectl(*operator, "--replicas=0")
     kubectl("-n", "rayspan-system", "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=rayspan")
@@ -109,7 +71,7 @@ def test_the_operator_away_and_back_changes_nothing(llm: LLM) -> None:
     after = get("-n", NAMESPACE, "rayservice", llm.name)
     assert after["spec"] == service["spec"]
     assert after["metadata"]["generation"] == service["metadata"]["generation"]
-    assert uids(llm) == before
+    assert llm.uids() == before
 
 
 def test_an_edit_by_hand_of_what_is_owned_is_put_back(llm: LLM) -> None:

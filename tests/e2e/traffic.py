@@ -22,6 +22,9 @@ import aiohttp
 
 from tests.kubectl import Refused
 
+FAIL_FAST = 35
+"""Longest time in seconds that any request may take to fail or be answered: the client's time-out is 60."""
+
 
 @dataclass(frozen=True)
 class Request:
