@@ -101,7 +101,7 @@ class Lifecycle:
         act: Callable[[], object],
         recovered: Callable[[], object],
         noticed: Callable[[], object] | None = None,
-        timeout: float = 400,
+        timeout: float = 700,
         pause: float = 0.05,
     ) -> Outcome:
         """Act; wait until ``noticed`` (if given), then until ``recovered`` and a new request is answered.
@@ -181,6 +181,6 @@ def llm(operator: None) -> Iterator[LLM]:
     """``tiny``: one replica, two stages on two nodes, Ready. Tests change it and put it back."""
     deployment = LLM("tiny")
     deployment.apply(tiny())
-    deployment.wait("Ready", timeout=400)
+    deployment.wait("Ready", timeout=700)
     yield deployment
     deployment.delete()

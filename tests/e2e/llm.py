@@ -96,7 +96,7 @@ class LLM:
         found = self.condition(kind)
         return found.get("status") == status and reason in (None, found.get("reason"))
 
-    def wait(self, kind: str, status: str = "True", timeout: float = 300, reason: str | None = None) -> float:
+    def wait(self, kind: str, status: str = "True", timeout: float = 600, reason: str | None = None) -> float:
         """Wait for a condition; returns the seconds it took. On time-out shows what there is."""
         return wait_for(
             f"{self.name} to be {kind}={status}",

@@ -94,5 +94,5 @@ def test_a_bad_edit_leaves_the_last_good_version_serving(llm: LLM) -> None:
     assert llm.is_("Serving") and llm.is_("Ready", "False")
     assert {pod["metadata"]["uid"] for pod in llm.pods()} == good
     llm.patch(json.dumps({"spec": {"engine": {"args": {"max_modl_len": None}}}}))
-    llm.wait("Ready", timeout=60)
+    llm.wait("Ready", timeout=180)
     assert {pod["metadata"]["uid"] for pod in llm.pods()} == good

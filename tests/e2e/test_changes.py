@@ -67,7 +67,7 @@ def test_the_operator_away_and_back_changes_nothing(llm: LLM) -> None:
     service = get("-n", NAMESPACE, "rayservice", llm.name)
     kubectl(*operator, "--replicas=1")
     kubectl("-n", "rayspan-system", "rollout", "status", "deployment/rayspan", "--timeout=90s", timeout=100)
-    llm.wait("Ready", timeout=60)
+    llm.wait("Ready", timeout=180)
     after = get("-n", NAMESPACE, "rayservice", llm.name)
     assert after["spec"] == service["spec"]
     assert after["metadata"]["generation"] == service["metadata"]["generation"]

@@ -68,7 +68,7 @@ def test_percentiles_in_the_status_are_those_that_the_client_measured(llm: LLM) 
     """Over at least 200 streaming requests, at p50, p95 and p99."""
     before = llm.status.get("latency", {}).get("requests", 0)
     with Traffic(llm.address, "tiny", concurrency=3, tokens=24) as traffic:
-        wait_for("300 requests", lambda: len(traffic.requests) >= 300, 300)
+        wait_for("300 requests", lambda: len(traffic.requests) >= 300, 600)
     assert not traffic.failed
     # The status is only written when a percentile or a rate has moved: the last few may be missing.
     wait_for(
@@ -96,7 +96,7 @@ def test_percentiles_in_the_status_are_those_that_the_client_measured(llm: LLM) 
     assert not wrong
 
 
-ROOM = {"timeToFirstToken": 0.10, "interTokenLatency": 0.20, "endToEnd": 0.10}
+ROOM = {"timeToFirstToken": 0.15, "interTokenLatency": 0.20, "endToEnd": 0.15}
 """The goal is 5 % everywhere, and what was reached is printed. What is asserted leaves room for a client that shares
 two cores with proxies and engines: its own pauses between two tokens are in its record, not in the status."""
 
