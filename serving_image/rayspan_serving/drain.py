@@ -6,7 +6,7 @@
 2. The Ray node is marked as draining. The proxy then reports itself unhealthy, and every replica with a stage here
    reports itself unhealthy too (rayspan_serving.server), so that Serve sends it nothing new, lets what it has in
    flight finish, and takes it down.
-3. Waits until no stage and no replica runs here and the proxy here has no request, at most RAYSPAN_DRAIN_SECONDS
+3. Waits until no stage runs here and no proxy and no replica here has a request, at most RAYSPAN_DRAIN_SECONDS
    (default 25: keep it 5 s under the pod's terminationGracePeriodSeconds). Once the head is gone nothing more can
    be learned: a request that waits for another pod would not be told of that pod's end.
 4. Kills the raylet. The pod ends with it, instead of going through Ray's own drain on SIGTERM (another 30 s), and
@@ -14,14 +14,12 @@
 
 What Serve 2.60 does meanwhile (deployment_state.py, proxy.py): proxies of other nodes go on sending to an ingress
 here until Serve stops it, so its requests count as much as those of the proxy here. Serve stops a replica on a
-draining node at once if there is one too many, else its graceful_shutdown_timeout_s before the announced deadline;
-from then on it takes nothing new and has that time for what it has, and after it Serve kills it, stream or not. It
-never ends the proxy under a request (PROXY_MIN_DRAINING_PERIOD_S and no request left), and the raylet ends itself
-only after proxy and replicas.
+draining node at once if there is one too many, else its graceful_shutdown_timeout_s before the announced deadline.
+The ingress is not waited for: without a request it only answers late comers with 503, and Serve was seen to take
+its whole time over stopping it, with the engine's health checks waiting behind. Serve never ends the proxy under a
+request (PROXY_MIN_DRAINING_PERIOD_S and no request left), and the raylet ends itself only after proxy and replicas.
 
-Nothing here imports Ray but the one call of step 2: the processes tell what is needed. Of replicas their processes
-tell more than their gauge (ray_serve_replica_processing_queries): one that still runs may still be given a request,
-and the gauge outlives its replica by up to 4 s.
+Nothing here imports Ray but the one call of step 2: processes and metrics tell what is needed.
 """
 
 import contextlib
@@ -48,16 +46,19 @@ ANNOUNCE_SECONDS = 10.0
 SETTLE_SECONDS = 3.0
 """For kube-proxies to send nothing new here (about a second, more on a busy machine), and for clients with a
 connection to get an answer that closes it."""
-INGRESS_SECONDS = 20.0
-"""graceful_shutdown_timeout_s of the ingress (Serve's default): that long before the deadline Serve stops it."""
 METRICS_LAG_SECONDS = 2.5
 """What is in flight is told up to 2 s late (RAY_metrics_report_interval_ms, set by the operator) and some tenths for
 the way. Nothing over that time is a reading of now, and not of a moment between two requests."""
 SILENT_LOOKS = 2
-AT_WORK = ("ray::RayWorkerProc", "ray::ServeReplica:")
-"""How the titles of a stage's and of a replica's process begin."""
-IN_FLIGHT = ("ray_serve_num_ongoing_http_requests", "ray_rayspan_requests_in_flight")
-"""Gauges of the proxy: Serve's own, of every request, and ours, of those that are measured."""
+STAGE_TITLE = "ray::RayWorkerProc"
+"""How the title of a stage's process begins."""
+IN_FLIGHT = (
+    "ray_serve_num_ongoing_http_requests",
+    "ray_rayspan_requests_in_flight",
+    "ray_serve_replica_processing_queries",
+)
+"""Gauges of the proxy, Serve's own of every request and ours of those that are measured, and of the replicas here:
+an ingress has requests of other pods' proxies too."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,9 @@ class Look:
 
     at: float
     working: bool
-    """A stage or a replica runs here."""
+    """A stage runs here."""
     requests: bool
-    """The proxy here has a request, or may have one."""
+    """The proxy or a replica here has a request, or may have one."""
     head: bool
     """The head answers."""
 
@@ -109,7 +110,7 @@ def main(arguments: Sequence[str]) -> None:
     raylet = replace(raylet, gcs_address=connected(raylet.gcs_address))
     time.sleep(max(0.0, min(began + SETTLE_SECONDS, end) - time.monotonic()))
     if answers(raylet.gcs_address):
-        announce(raylet, time.time() + INGRESS_SECONDS, end)
+        announce(raylet, time.time() + end - time.monotonic(), end)
     print(f"drain: ending the node: {wait(lambda: look(raylet), end)}")
     with contextlib.suppress(ProcessLookupError):
         os.kill(raylet.pid, signal.SIGKILL)
@@ -164,7 +165,7 @@ def look(raylet: Raylet) -> Look:
 
 
 def at_work(raylet: Raylet, among: Iterable[Process]) -> bool:
-    return any(p.parent == raylet.pid and p.command[0].startswith(AT_WORK) for p in among)
+    return any(p.parent == raylet.pid and p.command[0].startswith(STAGE_TITLE) for p in among)
 
 
 def told(inside: Path) -> bool:
@@ -176,7 +177,7 @@ def told(inside: Path) -> bool:
 
 
 def metered(port: int) -> bool:
-    """Whether the node's metrics know of a request in the proxy. No answer in time tells nothing, and on a busy node
+    """Whether the node's metrics know of a request here. No answer in time tells nothing, and on a busy node
     is no sign of rest; nobody there at all is one."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=2) as page:
@@ -188,7 +189,7 @@ def metered(port: int) -> bool:
 
 
 def in_flight(page: str) -> float:
-    """Requests in the proxies that a page in Prometheus' text format knows of, the larger of what two gauges say."""
+    """Requests here that a page in Prometheus' text format knows of, the largest of what the gauges say."""
     found = dict.fromkeys(IN_FLIGHT, 0.0)
     for line in page.splitlines():
         name = re.split(r"[{ ]", line, maxsplit=1)[0]

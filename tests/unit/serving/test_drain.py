@@ -25,9 +25,9 @@ PAGES = {
         f"{SERVE} 1.0\nray_rayspan_requests_in_flight{LABELS} 1.0\n",
         1.0,
     ),
-    "a replica's gauge, which may outlive it": (
-        'ray_serve_replica_processing_queries{replica="x"} 1.0\n',
-        0.0,
+    "an ingress here has a request of another pod's proxy": (
+        f'{SERVE} 0.0\nray_serve_replica_processing_queries{{replica="x"}} 1.0\n',
+        1.0,
     ),
     "words where a number should be": (f"{SERVE} what\n", 0.0),
     "a longer name is another metric": ("ray_serve_num_ongoing_http_requests_total 4.0\n", 0.0),
@@ -41,8 +41,7 @@ def test_in_flight(case: str) -> None:
 
 
 TITLES = {
-    "an ingress, which serves other pods' proxies too": ("ray::ServeReplica:chat:OpenAiIngress", 8, True),
-    "an engine, at a call": ("ray::ServeReplica:chat:LLMServer:tiny.check_health", 8, True),
+    "an ingress and an engine are asked by other means": ("ray::ServeReplica:chat:OpenAiIngress", 8, False),
     "a stage": ("ray::RayWorkerProc.run", 8, True),
     "the proxy is asked by other means": ("ray::ProxyActor", 8, False),
     "an idle worker": ("ray::IDLE", 8, False),
