@@ -15,7 +15,7 @@ from tests.e2e.conftest import gpus
 from tests.e2e.llm import LLM, NAMESPACE, tiny, wait_for
 from tests.kubectl import Refused, get, kubectl
 
-QUIET_SECONDS = int(os.environ.get("RAYSPAN_QUIET_SECONDS", "120"))
+QUIET_SECONDS = int(os.environ.get("RAYSPAN_QUIET_SECONDS", "60"))
 WRITES = {"create", "update", "patch", "delete", "deletecollection"}
 
 
