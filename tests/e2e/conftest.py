@@ -126,7 +126,7 @@ class Lifecycle:
             traffic.longest,
             traffic.details(),
         )
-        print("\n" + "\n".join((str(outcome), *outcome.details)))
+        print(f"\n{outcome}")
         _outcomes.append(outcome)
         return outcome
 

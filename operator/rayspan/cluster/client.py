@@ -102,7 +102,7 @@ class Client:
         where = (kind.name, namespace, name)
         if live is not None and live["metadata"].get("deletionTimestamp"):
             return live
-        if live is not None and not _of_one_owner(live, wanted):
+        if live is not None and not owners(wanted) <= owners(live):
             raise errors.Conflict(
                 409,
                 "NotOwned",
@@ -210,9 +210,9 @@ def _place(thing: Object) -> tuple[str, str]:
     return thing["metadata"].get("namespace", ""), thing["metadata"]["name"]
 
 
-def _of_one_owner(live: Object, wanted: Object) -> bool:
-    owners = {one["uid"] for one in live["metadata"].get("ownerReferences") or ()}
-    return {one["uid"] for one in wanted["metadata"].get("ownerReferences") or ()} <= owners
+def owners(thing: Object) -> set[str]:
+    """Uids of the objects that own this one."""
+    return {one["uid"] for one in thing["metadata"].get("ownerReferences") or ()}
 
 
 def _with_digest(wanted: Object) -> Object:

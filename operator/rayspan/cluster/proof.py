@@ -103,7 +103,7 @@ class Proof:
         answered: dict[Series, float] = {}
         for scrape in scrapes:
             for (metric, labels), value in scrape.values.items():
-                if metric != traffic.REQUESTS or (traffic.OUTCOME_LABEL, "ok") not in labels:
+                if metric != traffic.REQUESTS or (traffic.OUTCOME_LABEL, traffic.OUTCOME_OK) not in labels:
                     continue
                 series = (scrape.pod_uid, labels)
                 before, answered[series] = self._answered.get(series), value

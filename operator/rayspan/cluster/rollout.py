@@ -12,19 +12,18 @@ from typing import Any, Final
 from rayspan import errors
 from rayspan.api.v1alpha1 import LLMDeployment, UpdateType
 from rayspan.cluster import kinds, tokens
-from rayspan.cluster.client import Client
+from rayspan.cluster.client import Client, owners
 from rayspan.cluster.memory import Memory
 from rayspan.plan.types import Plan
 from rayspan.render import names, recorded_plan, token_secret
 from rayspan.render.scale import cluster_scale
 from rayspan.report.observed import Observed, RayClusterView, Unknown
+from rayspan.report.scene import CONFIG_REASONS
 
 Object = dict[str, Any]
 
 _SECRET_SECONDS: Final = 30.0
 """Least time between two writes of the Secret."""
-_NO_SECRET: Final = "CreateContainerConfigError"
-"""Why the kubelet starts no container: a Secret, or a key of it, is missing."""
 
 
 async def roll_out(
@@ -70,7 +69,7 @@ async def _write_secret(
 def lacks_secret(seen: Observed) -> bool:
     """Whether a pod waits for a Secret, which may be that of the tokens."""
     pods = () if isinstance(seen.pods, Unknown) else seen.pods
-    return any(pod.waiting_reason == _NO_SECRET for pod in pods)
+    return any(pod.waiting_reason in CONFIG_REASONS for pod in pods)
 
 
 async def _replace_old_clusters(
@@ -86,7 +85,7 @@ async def _replace_old_clusters(
         made_from = (metadata.get("annotations") or {}).get(names.CLUSTER_REVISION)
         if made_from == annotations[names.CLUSTER_REVISION] or metadata.get("deletionTimestamp"):
             continue
-        if service["metadata"]["uid"] in _owners(cluster):
+        if service["metadata"]["uid"] in owners(cluster):
             await client.delete(kinds.RAY_CLUSTER, namespace, metadata["name"], metadata["uid"])
 
 
@@ -95,7 +94,7 @@ async def _stop(client: Client, deployment: LLMDeployment) -> None:
     live = await client.get(kinds.RAY_SERVICE, namespace, name)
     if live is None or live["metadata"].get("deletionTimestamp"):
         return
-    if deployment.metadata.uid in _owners(live):
+    if deployment.metadata.uid in owners(live):
         await client.delete(kinds.RAY_SERVICE, namespace, name, live["metadata"]["uid"])
 
 
@@ -130,12 +129,8 @@ async def running_plan(client: Client, deployment: LLMDeployment, memory: Memory
         except errors.KindMissing:
             live = None
         other = live is not None and (
-            deployment.metadata.uid not in _owners(live) or bool(live["metadata"].get("deletionTimestamp"))
+            deployment.metadata.uid not in owners(live) or bool(live["metadata"].get("deletionTimestamp"))
         )
         memory.plan = recorded_plan(live["metadata"].get("annotations") or {}) if live and not other else None
         memory.plan_read = not other
     return memory.plan
-
-
-def _owners(thing: Object) -> set[str]:
-    return {one["uid"] for one in thing["metadata"].get("ownerReferences") or ()}

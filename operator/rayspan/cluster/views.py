@@ -130,8 +130,8 @@ def ray_cluster_view(cluster: Object) -> RayClusterView:
             )
             for one in spec.get("workerGroupSpecs") or ()
         ),
-        # Kueue suspends what waits in a queue. KubeRay's RayService controller takes an edited field away again, but only an explicit false wakes
-        # a cluster that its RayCluster controller has put to sleep meanwhile.
+        # Kueue suspends what waits in a queue. KubeRay's RayService controller takes an edited field away again,
+        # but only an explicit false wakes a cluster that its RayCluster controller has put to sleep meanwhile.
         suspended=not queued
         and (bool(suspend) or (suspend is None and not conditions.isdisjoint(_SUSPENDED))),
     )

@@ -7,7 +7,15 @@ from typing import Any, Final
 from rayspan.api.v1alpha1 import LLMDeployment
 from rayspan.render import names
 from rayspan.render.merge import merged
-from rayspan.render.pods import head_readiness, pod_template, ray_probes, shared_memory, with_owners_template
+from rayspan.render.pods import (
+    drain_hook,
+    give_drain_time,
+    head_readiness,
+    pod_template,
+    ray_probes,
+    shared_memory,
+    with_owners_template,
+)
 from rayspan.render.settings import RenderSettings
 
 _PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
@@ -50,9 +58,7 @@ def head_group(deployment: LLMDeployment, settings: RenderSettings) -> dict[str,
                 {"name": "metrics", "containerPort": names.METRICS_PORT},
             ],
             "resources": {"requests": {"cpu": settings.head_cpu, "memory": settings.head_memory}},
-            "lifecycle": {
-                "preStop": {"exec": {"command": ["python", "-m", "rayspan_serving.drain", "--head"]}}
-            },
+            **drain_hook("--head"),
             **ray_probes(),
             **head_readiness(),
         },
@@ -61,7 +67,9 @@ def head_group(deployment: LLMDeployment, settings: RenderSettings) -> dict[str,
     pod["affinity"] = {"nodeAffinity": {_PREFERRED: [_WITHOUT_GPUS]}}
     template = pod_template(deployment, settings, container, pod)
     template = with_owners_template(deployment, template, without=("resources",))
-    _go_last(template["spec"], settings)
+    # It goes last: more time to end than the stage pods have.
+    template["spec"]["terminationGracePeriodSeconds"] += settings.head_more_grace_seconds
+    give_drain_time(template["spec"], _AFTER_WAIT_SECONDS)
     return {
         "rayStartParams": {
             "num-cpus": "0",
@@ -70,12 +78,3 @@ def head_group(deployment: LLMDeployment, settings: RenderSettings) -> dict[str,
         },
         "template": template,
     }
-
-
-def _go_last(pod: dict[str, Any], settings: RenderSettings) -> None:
-    """More time to end than the stage pods have, whose time the owner's template may have set."""
-    pod["terminationGracePeriodSeconds"] += settings.head_more_grace_seconds
-    wait = max(1, pod["terminationGracePeriodSeconds"] - _AFTER_WAIT_SECONDS)
-    for item in pod["containers"]:
-        if item["name"] == names.RAY_CONTAINER:
-            item["env"] = [*item["env"], {"name": "RAYSPAN_DRAIN_SECONDS", "value": str(wait)}]

@@ -94,6 +94,21 @@ def environment() -> list[dict[str, Any]]:
     ]
 
 
+def drain_hook(*arguments: str) -> dict[str, Any]:
+    """The preStop hook of a container (rayspan_serving.drain)."""
+    command = ["python", "-m", "rayspan_serving.drain", *arguments]
+    return {"lifecycle": {"preStop": {"exec": {"command": command}}}}
+
+
+def give_drain_time(pod: dict[str, Any], after_seconds: int) -> None:
+    """Tell the hook how long it may take: the pod's time to end, as the owner's template may have set it, less
+    what is to be left of it afterwards."""
+    drain = max(1, pod["terminationGracePeriodSeconds"] - after_seconds)
+    for item in pod["containers"]:
+        if item["name"] == names.RAY_CONTAINER:
+            item["env"] = [*item["env"], {"name": "RAYSPAN_DRAIN_SECONDS", "value": str(drain)}]
+
+
 def model_access(deployment: LLMDeployment) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a container and its pod need to read the model: the hub token by reference, the claim."""
     model = deployment.spec.model

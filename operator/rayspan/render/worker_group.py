@@ -15,6 +15,8 @@ from rayspan.plan.types import Plan, StagePlan
 from rayspan.render import names
 from rayspan.render.merge import merged
 from rayspan.render.pods import (
+    drain_hook,
+    give_drain_time,
     model_access,
     pod_template,
     ray_probes,
@@ -56,8 +58,7 @@ def _template(
     for item in result["spec"]["containers"]:
         if item["name"] == names.RAY_CONTAINER:
             item["resources"] = merged(item["resources"], {"requests": gpus, "limits": gpus})
-            drain = max(1, result["spec"]["terminationGracePeriodSeconds"] - _AFTER_DRAIN_SECONDS)
-            item["env"] = [*item["env"], {"name": "RAYSPAN_DRAIN_SECONDS", "value": str(drain)}]
+    give_drain_time(result["spec"], _AFTER_DRAIN_SECONDS)
     if stage.node_selector:
         result["spec"]["nodeSelector"] = dict(stage.node_selector)
     return result
@@ -85,7 +86,7 @@ def _parts(
             {"name": "metrics", "containerPort": names.METRICS_PORT},
         ],
         "resources": {"requests": {"cpu": settings.worker_cpu, "memory": settings.worker_memory}},
-        "lifecycle": {"preStop": {"exec": {"command": ["python", "-m", "rayspan_serving.drain"]}}},
+        **drain_hook(),
         **ray_probes(),
         **serving_readiness(),
     }
