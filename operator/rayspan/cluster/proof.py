@@ -61,11 +61,10 @@ class Proof:
     def due(
         self, replicas: Iterable[str], entries: Sequence[Entry], now: float, proof_seconds: float
     ) -> list[Probe]:
-        """Probes to send now. Replicas that are not named are forgotten, and without any all ways in."""
-        running, entries = sorted(replicas), [entry for entry in entries if entry.host]
-        self.replicas = {name: self.replicas[name] for name in running if name in self.replicas}
-        if not running:
-            self.entries.clear()
+        """Probes to send now. What is not named is forgotten, and without any replica all ways in."""
+        running = sorted(replicas)
+        self._forget_all_but(running, entries)
+        entries = [entry for entry in entries if entry.host]
         if not running or not entries:
             return []
         rested = [entry for entry in entries if now - self._failed_at.get(entry.key, -inf) >= RETRY_SECONDS]
@@ -118,6 +117,12 @@ class Proof:
         """The newest answer of any replica that runs, else the last word."""
         answers = [view for view in self.replicas.values() if view.ok]
         return max(answers, key=lambda view: view.at) if answers else self.last
+
+    def _forget_all_but(self, running: Sequence[str], entries: Sequence[Entry]) -> None:
+        named = {*running, *(entry.key for entry in entries)}
+        self.replicas = {name: self.replicas[name] for name in running if name in self.replicas}
+        self.entries = self.entries & named if running else set()
+        self._failed_at = {key: at for key, at in self._failed_at.items() if key in named}
 
     def _due(self, replica: str, now: float, proof_seconds: float) -> bool:
         known = self.replicas.get(replica)

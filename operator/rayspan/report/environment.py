@@ -62,7 +62,8 @@ def _data_path(scene: Scene) -> str | None:
     entries = sorted({node for replica in serve.ingresses if replica.pod and (node := pods.get(replica.pod))})
     stations = ["client"]
     if scene.given.service:
-        stations.append(f"Service {scene.given.service}:{scene.given.deployment.spec.serving.port}")
+        port = scene.given.observed.port or scene.given.deployment.spec.serving.port
+        stations.append(f"Service {scene.given.service}:{port}")
     stations.append("HTTP proxy and ingress" + (f" on {listing(entries, 8)}" if entries else ""))
     for stage in scene.plan.stages:
         what = f"LLMServer with stage {stage.index}" if stage.index == 0 else f"stage {stage.index}"
