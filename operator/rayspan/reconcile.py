@@ -49,8 +49,9 @@ class Reconcile:
             return None
         deployment, wrong = stored(thing)
         memory = self.memories.of(key, deployment.metadata.uid)
-        nodes = await self.nodes.read(*key)
         running = await rollout.running_plan(client, deployment, memory)
+        unanswered = deployment.status.observed_generation != deployment.metadata.generation
+        nodes = await self.nodes.read(*key, anew=unanswered)
         model, said = await self._plan(deployment, wrong, memory, nodes, running)
         wanted = objects(deployment, said, self.render_settings) if isinstance(said, Plan) else ()
         refusal = await rollout.roll_out(

@@ -41,19 +41,22 @@ class Nodes:
         self._nodes: list[Object] | Unknown = []
         self._pods: list[Object] = []
 
-    async def read(self, namespace: str, name: str) -> Known[tuple[NodeFacts, ...]]:
+    async def read(self, namespace: str, name: str, *, anew: bool = False) -> Known[tuple[NodeFacts, ...]]:
         """All nodes; GPUs held by others are those of pods that are not the named deployment's.
 
         Where the operator may not list all pods (it serves some namespaces only), no GPU counts as held.
+        ``anew``: no reading that began before this call will do; those who ask at the same time share one.
         """
+        oldest = self._clock() - (0.0 if anew else KEPT_SECONDS)
         async with self._lock:
-            if self._clock() - self._read_at >= KEPT_SECONDS:
+            if self._read_at <= oldest:
                 await self._read()
         if isinstance(self._nodes, Unknown):
             return self._nodes
         return node_facts(self._nodes, (pod for pod in self._pods if not _belongs(pod, namespace, name)))
 
     async def _read(self) -> None:
+        began = self._clock()
         try:
             self._nodes = await self._client.find(kinds.NODE)
         except errors.Forbidden as error:
@@ -63,7 +66,7 @@ class Nodes:
         except errors.Forbidden:
             pods = []
         self._pods = [pod for pod in pods if any(gpus_of(pod["spec"], one) for one in GPU_RESOURCES)]
-        self._read_at = self._clock()
+        self._read_at = began
 
 
 def _belongs(pod: Object, namespace: str, name: str) -> bool:
