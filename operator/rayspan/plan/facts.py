@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from rayspan.plan.cache import LayerCache
+from rayspan.plan.weights import Weights
+
 
 @dataclass(frozen=True)
 class ModelFacts:
@@ -18,6 +21,17 @@ class ModelFacts:
     vocabulary_size: int | None = None
     supports_pipeline: bool | None = None
     """Whether vLLM's class for the architecture can be cut into stages; None: not known."""
+    inner_size: int | None = None
+    """Width of a feed-forward, of the widest kind."""
+    context: int | None = None
+    """Tokens that the model was made for."""
+    quantized: bool = False
+    experts: int = 0
+    experts_per_token: int = 0
+    weights: Weights | None = None
+    """None: not known, then memory is not checked and layers are split evenly."""
+    caches: tuple[LayerCache, ...] = ()
+    """Of each layer, where the weights are known."""
 
 
 @dataclass(frozen=True)
@@ -47,3 +61,5 @@ class NodeFacts:
     gpu_product: str | None = None
     gpu_memory: str | None = None
     """Memory of one GPU as a Kubernetes quantity."""
+    gpu_memory_bytes: int | None = None
+    """The same in bytes; None: no label says."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 
@@ -29,6 +30,8 @@ class Gpu:
     """Fixed cost of a stage between two others."""
     last_seconds: float
     """Fixed cost of the last stage, without the head's product."""
+    tensor_seconds: float
+    """Cost of a layer for its GPUs to agree, where a stage has more than one."""
     floor_seconds: float
     """Least time of a micro-batch in a pipeline."""
     single_seconds: float
@@ -46,6 +49,7 @@ H200: Final = Gpu(
     first_seconds=0.20e-3,
     middle_seconds=0.75e-3,
     last_seconds=0.13e-3,
+    tensor_seconds=80e-6,
     floor_seconds=2.2e-3,
     single_seconds=1.6e-3,
     flops=690e12,
@@ -72,6 +76,7 @@ UNKNOWN: Final = replace(
     middle_seconds=0.0,
     last_seconds=0.0,
     layer_seconds=0.0,
+    tensor_seconds=0.0,
     floor_seconds=0.0,
     single_seconds=0.0,
     source="estimated: not in the table, so time is taken to go with the bytes of the weights",
@@ -101,6 +106,7 @@ TABLE: Final[Sequence[Gpu]] = (
 """The first row whose product a label contains counts. Datasheets: nvidia.com and amd.com, dense bf16."""
 
 
+@lru_cache
 def gpu(product: str | None) -> Gpu:
     """The row of a product as a node's label has it, such as ``NVIDIA-H100-80GB-HBM3``."""
     name = (product or "").upper().replace(" ", "-").replace("_", "-")

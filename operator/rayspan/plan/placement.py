@@ -52,6 +52,13 @@ def free_slots(node: NodeFacts, tensor: int) -> int:
     return max(0, node.gpus - node.gpus_held_by_others) // tensor
 
 
+def holders(stage: Stage, cluster: Cluster | None, tensor: int) -> tuple[str, ...]:
+    """Nodes that could hold the stage now."""
+    if cluster is None:
+        return ()
+    return tuple(node.name for node in cluster.open(stage) if free_slots(node, tensor))
+
+
 def refusal(wanted: Wanted, cluster: Cluster, now: bool = True) -> Unplaceable | None:
     """The first reason why the stages cannot be placed; None: nothing speaks against it.
 

@@ -1,8 +1,9 @@
 """The plan: from a spec, facts of the model and of the nodes to a cut, or a refusal with its arithmetic.
 
 In this order: what the owner fixed is checked against itself and the model (:mod:`.model_checks`); what is
-left out is filled in (one GPU per stage; one stage per GPU node that fits, shared by the replicas; layers
-by :func:`.layers.even_split`); the whole is checked against the nodes (:mod:`.placement`).
+left out is filled in (:mod:`.cut`); the whole is checked against the nodes (:mod:`.placement`). Where the sizes of
+the model or of the GPUs are not known, it is filled in without them: one GPU per stage, one stage per GPU node that
+fits, shared by the replicas, layers by :func:`.layers.even_split`.
 
 A plan that runs is kept as long as it agrees with the spec: nodes that come and go do not move a
 deployment, and a stage whose node is gone is the scheduler's and the diagnosis' matter, not a refusal.
@@ -26,7 +27,8 @@ from rayspan.plan.facts import ModelFacts, NodeFacts
 from rayspan.plan.layers import even_split
 from rayspan.plan.model_checks import contradiction, fixed_pipeline, given_layers
 from rayspan.plan.nodes import Stage, barred, matches, stage_selector
-from rayspan.plan.placement import Cluster, Wanted, free_slots, refusal, slots
+from rayspan.plan.placement import Cluster, Wanted, free_slots, holders, refusal, slots
+from rayspan.plan.sized import measurable, sized
 from rayspan.plan.types import Answer, Plan, StagePlan
 from rayspan.plan.words import count
 
@@ -56,6 +58,8 @@ def plan(
         cluster = _of_one_resource(cluster, resource)
     if running is not None and running.replicas >= replicas:
         return _kept(running, spec, cluster, replicas)
+    if running is None and cluster is not None and model is not None and measurable(model, cluster):
+        return sized(spec, model, cluster, resource, replicas)
     tensor = running.tensor if running else spec.parallelism.tensor or 1
     pipeline, why = _pipeline(spec, model, cluster, tensor, replicas, running)
     wanted = Wanted(
@@ -70,7 +74,7 @@ def plan(
             return refused
     layers = given_layers(spec) or (running.layers if running else ()) or _even(model, pipeline)
     stages = tuple(
-        StagePlan(stage.index, layers[stage.index], stage.selector, _holders(stage, cluster, tensor))
+        StagePlan(stage.index, layers[stage.index], stage.selector, holders(stage, cluster, tensor))
         for stage in wanted.stages
     )
     sentences = (
@@ -89,7 +93,7 @@ def _kept(running: Plan, spec: Spec, cluster: Cluster | None, replicas: int) -> 
     stages = tuple(
         replace(
             stage,
-            nodes=_holders(Stage(stage.index, *stage_selector(spec, stage.index)), cluster, running.tensor),
+            nodes=holders(Stage(stage.index, *stage_selector(spec, stage.index)), cluster, running.tensor),
         )
         for stage in running.stages
     )
@@ -183,10 +187,3 @@ def _pipeline(
 def _even(model: ModelFacts | None, pipeline: int) -> tuple[int, ...]:
     assert model is not None, "model_checks.layers_known lets no spec without layers come here"
     return even_split(model.layers, pipeline)
-
-
-def _holders(stage: Stage, cluster: Cluster | None, tensor: int) -> tuple[str, ...]:
-    """Nodes that could hold the stage now."""
-    if cluster is None:
-        return ()
-    return tuple(node.name for node in cluster.open(stage) if free_slots(node, tensor))

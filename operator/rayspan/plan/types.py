@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What one GPU of a stage is going to hold, in bytes."""
+
+    weights: float
+    cache: float
+    """KV cache."""
+    headroom: float
+    """What stays free."""
 
 
 @dataclass(frozen=True)
@@ -13,9 +24,18 @@ class StagePlan:
     index: int
     layers: int
     node_selector: Mapping[str, str]
-    """Labels that the stage's node must carry; empty: any GPU node."""
+    """Labels that the owner wants of the stage's node; empty: any GPU node."""
     nodes: tuple[str, ...]
     """Names of the nodes that could hold it when it was planned, sorted."""
+    pool: Mapping[str, str] = field(default_factory=dict)
+    """Labels of the GPUs that it was planned for, where the nodes have several kinds."""
+    holding: Holding | None = None
+    """None: sizes of the model or of the GPUs are not known."""
+
+    @property
+    def selector(self) -> Mapping[str, str]:
+        """All labels that the stage's node must carry."""
+        return dict(sorted({**self.pool, **self.node_selector}.items()))
 
 
 @dataclass(frozen=True)
@@ -30,6 +50,8 @@ class Plan:
     """One sentence per decision."""
     replicas: int = 1
     """Whole pipelines that the nodes were found to hold when it was planned."""
+    cache_tokens: int | None = None
+    """Tokens that the KV cache of one replica is going to hold; None: not known."""
 
     @property
     def pipeline(self) -> int:

@@ -47,6 +47,8 @@ class Weights:
     """Bytes as they lie on disk, which is what vLLM keeps on the GPU unless the engine is told to convert."""
 
     layers: tuple[int, ...]
+    experts: tuple[int, ...]
+    """What of each layer are experts that the router chooses among."""
     embedding: int
     head: int
     """0: it is the embedding. A pipeline's last stage then holds a copy of it."""
@@ -71,6 +73,7 @@ def from_config(config: Config) -> Weights:
 
     return Weights(
         layers=tuple(stored(layer) for layer in counted.layers),
+        experts=tuple(round(layer.experts * expert) for layer in counted.layers),
         embedding=round(counted.embedding * number),
         head=round(counted.head * number),
         rest=round(counted.last_norm * number),

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rayspan.api.v1alpha1 import LLMDeployment
-from rayspan.plan.types import Plan, StagePlan
+from rayspan.plan.types import Holding, Plan, StagePlan
 from rayspan.render import names
 
 
@@ -21,12 +21,19 @@ def recorded(plan: Plan) -> str:
         "tensor": plan.tensor,
         "gpuResource": plan.gpu_resource,
         "replicas": plan.replicas,
-        "stages": [
-            {"layers": s.layers, "nodeSelector": dict(sorted(s.node_selector.items()))} for s in plan.stages
-        ],
+        "stages": [_stage(stage) for stage in plan.stages],
+        **({} if plan.cache_tokens is None else {"cacheTokens": plan.cache_tokens}),
         "explanation": list(plan.explanation),
     }
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+
+
+def _stage(stage: StagePlan) -> dict[str, Any]:
+    """What is not known is left out, so that it reads as it did before it could be."""
+    known: dict[str, Any] = {"pool": dict(sorted(stage.pool.items()))} if stage.pool else {}
+    if stage.holding:
+        known["holding"] = [stage.holding.weights, stage.holding.cache, stage.holding.headroom]
+    return {"layers": stage.layers, "nodeSelector": dict(sorted(stage.node_selector.items())), **known}
 
 
 def recorded_plan(annotations: Mapping[str, str]) -> Plan | None:
@@ -36,12 +43,20 @@ def recorded_plan(annotations: Mapping[str, str]) -> Plan | None:
         return Plan(
             tensor=int(document["tensor"]),
             stages=tuple(
-                StagePlan(index, int(stage["layers"]), dict(stage["nodeSelector"]), ())
+                StagePlan(
+                    index,
+                    int(stage["layers"]),
+                    dict(stage["nodeSelector"]),
+                    (),
+                    dict(stage.get("pool", {})),
+                    Holding(*map(float, stage["holding"])) if "holding" in stage else None,
+                )
                 for index, stage in enumerate(document["stages"])
             ),
             gpu_resource=str(document["gpuResource"]),
             explanation=tuple(map(str, document["explanation"])),
             replicas=int(document["replicas"]),
+            cache_tokens=document.get("cacheTokens"),
         )
     except (KeyError, TypeError, ValueError):
         return None

@@ -59,8 +59,8 @@ def _template(
         if item["name"] == names.RAY_CONTAINER:
             item["resources"] = merged(item["resources"], {"requests": gpus, "limits": gpus})
     give_drain_time(result["spec"], _AFTER_DRAIN_SECONDS)
-    if stage.node_selector:
-        result["spec"]["nodeSelector"] = dict(stage.node_selector)
+    if stage.selector:
+        result["spec"]["nodeSelector"] = dict(stage.selector)
     return result
 
 

@@ -183,7 +183,7 @@ def _place(
         gpus=plan.tensor,
         layers=stage.layers,
         restarts=max((pod.restarts for pod in at), default=0),
-        verified=not stage.node_selector or (nodes is not None and all(pod.node in nodes for pod in at)),
+        verified=not stage.selector or (nodes is not None and all(pod.node in nodes for pod in at)),
     )
 
 
@@ -239,7 +239,7 @@ def _disallowed(stage: StagePlan, pod: PodView, nodes: Mapping[str, NodeFacts] |
     node = nodes.get(pod.node) if nodes is not None and pod.node else None
     if node is None:
         return ""
-    for key, value in stage.node_selector.items():
+    for key, value in stage.selector.items():
         if node.labels.get(key) != value:
             has = f"has {key}={node.labels[key]}" if key in node.labels else f"has no label {key}"
             return f"pod {pod.name} is on node {node.name}, which {has} where the plan wants {key}={value}"

@@ -70,7 +70,7 @@ def stages_missing(scene: Scene) -> Finding | None:
 def nodes_unread(scene: Scene) -> Finding | None:
     """Stages run, but their nodes' labels are not known."""
     if isinstance(scene.given.nodes, Unknown):
-        needed = scene.plan is not None and any(stage.node_selector for stage in scene.plan.stages)
+        needed = scene.plan is not None and any(stage.selector for stage in scene.plan.stages)
         return unobserved(scene.given.nodes) if needed else None
     unverified = [s for s in scene.placement.stages if not s.verified] if scene.placement else []
     if not unverified:

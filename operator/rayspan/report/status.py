@@ -11,10 +11,12 @@ from rayspan.api.v1alpha1 import (
     LatencyStatus,
     PlanStatus,
     Replicas,
+    StagePlanStatus,
     StageStatus,
     Status,
     TrafficStatus,
 )
+from rayspan.plan.memory import GIB
 from rayspan.plan.types import Plan
 from rayspan.report import durations
 from rayspan.report.bottleneck import diagnosis
@@ -139,9 +141,24 @@ def _plan(scene: Scene) -> PlanStatus | None:
         layout=plan.layout,
         layers=list(plan.layers),
         gpus=plan.gpus_per_replica * scene.desired,
+        stages=_holdings(plan),
+        kv_cache_tokens=plan.cache_tokens,
         explanation=_explanation(plan)
         or (old.explanation if old and plan is scene.given.last_good else None),
     )
+
+
+def _holdings(plan: Plan) -> list[StagePlanStatus] | None:
+    found = [
+        StagePlanStatus(
+            weights_gib=round(stage.holding.weights / GIB, 1),
+            kv_cache_gib=round(stage.holding.cache / GIB, 1),
+            headroom_gib=round(stage.holding.headroom / GIB, 1),
+        )
+        for stage in plan.stages
+        if stage.holding
+    ]
+    return found or None
 
 
 def _explanation(plan: Plan) -> list[str] | None:

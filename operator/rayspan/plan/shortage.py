@@ -1,0 +1,92 @@
+"""No cut fits: what is short, and the nearest ways out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rayspan.plan.cut import Cutter, Wish
+from rayspan.plan.facts import ModelFacts
+from rayspan.plan.memory import GIB, Engine
+from rayspan.plan.placement import slots
+from rayspan.plan.pools import Pool
+from rayspan.plan.words import count, listed
+
+SHORTEST_CONTEXT = 1024
+MOST_NODES = 64
+
+
+def shortage_sentence(model: ModelFacts, engine: Engine, pools: Sequence[Pool], wish: Wish) -> str:
+    """The arithmetic of the whole model against all that could hold it, and what to change."""
+    assert model.weights is not None
+    largest = max((wish.tensor or node.gpus for pool in pools for node in pool.nodes), default=1)
+    request = sum(layer.request(engine.context, 1) for layer in model.caches)
+    have = listed(
+        (
+            f"{count(len(pool.nodes), 'node')} with {_gpus(pool, wish.tensor)}"
+            for pool in pools
+            if pool.memory
+        ),
+        most=4,
+    )
+    cut = "" if wish.pipeline is None else f" in {count(wish.pipeline, 'stage')}"
+    cut += "" if wish.tensor is None else f" of {count(wish.tensor, 'GPU')}"
+    replicas = f" for each of {count(wish.replicas, 'replica')}" if wish.replicas > 1 else ""
+    ways = [
+        way
+        for way in (
+            _nodes(model, engine, pools, wish),
+            _fp8(model, engine, pools, wish),
+            _context(model, engine, pools, wish),
+        )
+        if way
+    ]
+    instead = listed(ways, last="or") if ways else f"larger GPUs or more than {largest} of them per node"
+    return (
+        f"{model.weights.total / GIB:.1f} GiB of weights and {request / GIB:.1f} GiB of KV cache for one request of "
+        f"{engine.context} tokens{replicas} do not fit{cut} on {have}, of which vLLM takes "
+        f"{engine.utilization:.0%}: use {instead}."
+    )
+
+
+def _gpus(pool: Pool, tensor: int | None) -> str:
+    assert pool.memory is not None
+    most = max(node.gpus for node in pool.nodes)
+    return f"{count(most, 'GPU')} of {pool.memory / GIB:.0f} GiB"
+
+
+def _nodes(model: ModelFacts, engine: Engine, pools: Sequence[Pool], wish: Wish) -> str | None:
+    """More nodes like the best ones."""
+    if wish.pipeline or wish.layers:
+        return None
+    best = max(pools, key=lambda pool: (pool.memory or 0) * max(node.gpus for node in pool.nodes))
+    node = max(best.nodes, key=lambda one: one.gpus)
+    for nodes in range(len(best.nodes) + 1, MOST_NODES + 1):
+        more = replace(best, nodes=(node,) * nodes, stages=frozenset(range(MOST_NODES)), labels={})
+        if cut := Cutter(model, engine, [more], slots).first(wish):
+            return f"{nodes} such nodes (TP{cut.tensor}xPP{len(cut.stages)})"
+    return None
+
+
+def _fp8(model: ModelFacts, engine: Engine, pools: Sequence[Pool], wish: Wish) -> str | None:
+    """Weights of half the size."""
+    held = model.weights
+    assert held is not None
+    half = replace(
+        held,
+        layers=tuple(size // 2 for size in held.layers),
+        experts=tuple(size // 2 for size in held.experts),
+    )
+    if model.quantized or not Cutter(replace(model, weights=half), engine, pools, slots).first(wish):
+        return None
+    return "engine.args.quantization: fp8"
+
+
+def _context(model: ModelFacts, engine: Engine, pools: Sequence[Pool], wish: Wish) -> str | None:
+    """The longest context, halved until it fits."""
+    length = engine.context
+    while length > SHORTEST_CONTEXT:
+        length = 1 << (length - 1).bit_length() - 1
+        if Cutter(model, replace(engine, context=length), pools, slots).first(wish):
+            return f"engine.args.max_model_len: {length}"
+    return None

@@ -1,0 +1,154 @@
+"""The plan where the sizes of the model and of the GPUs are known: the cut, its arithmetic, or why none fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import inf
+
+from rayspan.api.v1alpha1 import Spec
+from rayspan.plan.cut import MOST_STAGES, Cut, Cutter, Wish
+from rayspan.plan.explanation import gpus_sentence, left_out_sentence, placement_sentence
+from rayspan.plan.facts import ModelFacts
+from rayspan.plan.memory import GIB, engine
+from rayspan.plan.model_checks import fixed_pipeline, given_layers
+from rayspan.plan.nodes import Stage, stage_selector
+from rayspan.plan.placement import Cluster, Slots, Wanted, free_slots, holders, refusal, slots
+from rayspan.plan.pools import Pool, pools, share_hosts
+from rayspan.plan.shortage import shortage_sentence
+from rayspan.plan.stage_time import SEQUENCES, vllm_default
+from rayspan.plan.types import Answer, Holding, Plan, StagePlan, Unplaceable
+from rayspan.plan.words import count, listed
+
+
+def measurable(model: ModelFacts, cluster: Cluster) -> bool:
+    """Whether there is anything to reckon with."""
+    return model.weights is not None and any(
+        node.gpu_memory_bytes for node in cluster.nodes if node.gpus and node.name not in cluster.barred
+    )
+
+
+def sized(spec: Spec, model: ModelFacts, cluster: Cluster, resource: str, replicas: int) -> Answer:
+    """A fresh plan for nodes of known GPUs; those whose memory no label tells are left out."""
+    cluster = _of_known_memory(cluster)
+    fixed = fixed_pipeline(spec)
+    stages = [Stage(index, *stage_selector(spec, index)) for index in range(fixed or MOST_STAGES)]
+    least = Wanted(tuple(stages[: fixed or 1]), spec.parallelism.tensor or 1, replicas, resource)
+    if no := refusal(least, cluster, now=False):
+        return no  # no node at all, whatever the cut
+    wish = Wish(
+        spec.parallelism.tensor, fixed, given_layers(spec), replicas, not share_hosts(stages[: fixed or 0])
+    )
+    found = pools(cluster, stages)
+    cut = _cut(spec, model, found, wish, free_slots) or _cut(spec, model, found, wish, slots)
+    if cut is None:
+        return Unplaceable(shortage_sentence(model, engine(spec.engine.args or {}, model), found, wish))
+    chosen = tuple(
+        replace(stage, selector=dict(sorted({**one.pool.labels, **stage.selector}.items())))
+        for stage, one in zip(stages, cut.stages, strict=False)
+    )
+    wanted = Wanted(chosen, cut.tensor, replicas, resource)
+    if no := refusal(wanted, cluster, now=spec.replicas > 0):
+        return no
+    return _plan(spec, model, cut, wanted, stages, cluster)
+
+
+def _of_known_memory(cluster: Cluster) -> Cluster:
+    unknown = {
+        node.name: "no label tells the memory of its GPUs"
+        for node in cluster.nodes
+        if node.gpus and node.gpu_memory_bytes is None
+    }
+    return Cluster(cluster.nodes, {**unknown, **cluster.barred})
+
+
+def _cut(spec: Spec, model: ModelFacts, found: Sequence[Pool], wish: Wish, offer: Slots) -> Cut | None:
+    return Cutter(model, engine(spec.engine.args or {}, model), found, offer).first(wish)
+
+
+def _plan(
+    spec: Spec, model: ModelFacts, cut: Cut, wanted: Wanted, stages: Sequence[Stage], cluster: Cluster
+) -> Plan:
+    context = engine(spec.engine.args or {}, model).context
+    planned = tuple(
+        StagePlan(
+            index=stage.index,
+            layers=one.layers,
+            node_selector=stages[stage.index].selector,
+            nodes=holders(stage, cluster, cut.tensor),
+            pool=one.pool.labels,
+            holding=Holding(one.need.weights, one.room.cache, one.room.headroom) if one.room else None,
+        )
+        for stage, one in zip(wanted.stages, cut.stages, strict=True)
+    )
+    sentences = (
+        _size_sentence(spec, cut),
+        *(_memory_sentence(index, cut, context) for index in range(len(cut.stages))),
+        _layers_sentence(spec, cut),
+        placement_sentence(planned),
+        gpus_sentence(wanted),
+        left_out_sentence(cluster, wanted.gpu_resource),
+    )
+    return Plan(
+        cut.tensor,
+        planned,
+        wanted.gpu_resource,
+        tuple(sentence for sentence in sentences if sentence)[:32],
+        wanted.replicas,
+        None if cut.requests == inf else int(cut.requests * context),
+    )
+
+
+def _size_sentence(spec: Spec, cut: Cut) -> str:
+    """Why so many GPUs."""
+    layout = f"{count(cut.tensor, 'GPU')} per stage and {count(len(cut.stages), 'pipeline stage')}"
+    fixed = [
+        name
+        for name, given in (
+            ("tensor", spec.parallelism.tensor),
+            ("stages" if spec.parallelism.stages else "pipeline", fixed_pipeline(spec)),
+        )
+        if given
+    ]
+    if len(fixed) == 2:
+        return f"{layout}, as spec.parallelism says."
+    least = "the fewest GPUs that hold the weights and the cache of one request"
+    if fixed:
+        return f"{layout}: spec.parallelism.{fixed[0]} is given; {least}."
+    stage = "" if len(cut.stages) > 1 else ", on one node, since one suffices"
+    return f"{layout}{stage}: {least}."
+
+
+def _memory_sentence(index: int, cut: Cut, context: int) -> str:
+    one = cut.stages[index]
+    assert one.room is not None and one.pool.memory is not None
+    each = " per GPU" if cut.tensor > 1 else ""
+    return (
+        f"Stage {index} holds {one.need.weights / GIB:.1f} GiB of weights and {one.room.cache / GIB:.1f} GiB of KV "
+        f"cache{each} of {one.pool.memory / GIB:.0f} GiB ({one.pool.product or 'GPU of unknown product'}): "
+        f"{int(one.requests)} {'request' if int(one.requests) == 1 else 'requests'} of {context} tokens at once."
+    )
+
+
+def _layers_sentence(spec: Spec, cut: Cut) -> str:
+    layers = [stage.layers for stage in cut.stages]
+    gpu = cut.stages[0].pool.gpu
+    step = f"a step of {SEQUENCES} sequences per stage takes {cut.step_seconds * 1e3:.1f} ms"
+    known = f" ({gpu.source})" if gpu.product else f" ({gpu.source.split(':')[0]})"
+    if len(layers) == 1:
+        return f"All {count(layers[0], 'layer')} in one stage: {step} by prediction{known}."
+    slowest = max(range(len(layers)), key=lambda index: cut.stages[index].seconds)
+    default = vllm_default(sum(layers), len(layers))
+    gain = cut.default_step_seconds / cut.step_seconds - 1
+    against = (
+        "as vLLM would by itself"
+        if tuple(layers) == default
+        else f"{gain:.0%} faster than vLLM's own {listed(default, most=64)}"
+        if gain >= 0.005
+        else f"as fast as vLLM's own {listed(default, most=64)}"
+    )
+    why = ", as spec.parallelism.stages says" if given_layers(spec) else ""
+    return (
+        f"{sum(layers)} layers cut into {listed(layers, most=64)}{why}: stage {slowest} is the slowest, {step} by "
+        f"prediction, {against}{known}."
+    )
