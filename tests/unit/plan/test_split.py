@@ -8,7 +8,6 @@ from dataclasses import replace
 from itertools import accumulate, combinations, product
 
 import pytest
-
 from rayspan.plan.split import FIRST, LAST, MIDDLE, Problem, Segment, Solution, solve
 
 CHAINS = 2000
