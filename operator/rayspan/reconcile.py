@@ -18,8 +18,9 @@ from rayspan.cluster.observe import Observer
 from rayspan.cluster.status import write_status
 from rayspan.cluster.stored import stored
 from rayspan.errors import ApiError
-from rayspan.plan.facts import ModelFacts, NodeFacts
+from rayspan.plan.facts import NodeFacts
 from rayspan.plan.model_checks import pod_template_shape
+from rayspan.plan.model_facts import recalled
 from rayspan.plan.plan import plan
 from rayspan.plan.types import Answer, Invalid, Plan
 from rayspan.render import RenderSettings, names, objects
@@ -50,8 +51,7 @@ class Reconcile:
         deployment, wrong = stored(thing)
         memory = self.memories.of(key, deployment.metadata.uid)
         running = await rollout.running_plan(client, deployment, memory)
-        unanswered = deployment.status.observed_generation != deployment.metadata.generation
-        nodes = await self.nodes.read(*key, anew=unanswered)
+        nodes = await self.nodes.read(*key, anew=deployment.unanswered)
         model, said = await self._plan(deployment, wrong, memory, nodes, running)
         wanted = objects(deployment, said, self.render_settings) if isinstance(said, Plan) else ()
         refusal = await rollout.roll_out(
@@ -103,8 +103,8 @@ class Reconcile:
             return None, report.Refused(Reason.MODEL_UNREADABLE, refusal)
         if not isinstance(model, ModelStatus):
             return None, model
-        facts = ModelFacts(**model.model_dump(include=set(ModelFacts.__dataclass_fields__)))
-        return model, plan(deployment.spec, facts, None if isinstance(nodes, Unknown) else nodes, running)
+        seen = None if isinstance(nodes, Unknown) else nodes
+        return model, plan(deployment.spec, recalled(model), seen, running)
 
     def _pause(self, said: object, memory: Memory) -> float:
         settings = self.observer.settings

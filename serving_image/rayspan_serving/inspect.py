@@ -7,8 +7,8 @@ Run as a short Job with the serving image. Input is the environment variable RAY
      "revision": "" | null, "engineArgs": {...}}
 
 The answer is one JSON object of at most 4096 bytes in the container's termination message, and the exit code is 0
-also for a "no": whatever is wrong stands under `problems`, each with a reason (CamelCase) and a sentence. Only
-config.json is read, never weights.
+also for a "no": whatever is wrong stands under `problems`, each with a reason (CamelCase) and a sentence. Of the
+model, config.json is read and the headers of its safetensors files, never weights.
 """
 
 import difflib
@@ -21,6 +21,7 @@ from typing import Any
 
 from rayspan_serving.cpu_platform import built_for_cpu
 from rayspan_serving.model_config import Unreadable, read_config
+from rayspan_serving.model_weights import sizes, summary
 
 TERMINATION_LOG = Path("/dev/termination-log")
 LARGEST_ANSWER = 4096
@@ -58,15 +59,17 @@ def answer(request: str) -> dict[str, Any]:
         problems.append(problem("BadRequest", f"RAYSPAN_INSPECT is not what it should be: {error!r}."))
         return {**found, "problems": problems}
     try:
-        config = read_config(model, revision)
-        found["model"] = config.facts()
+        config = read_config(model, revision).with_defaults()
+        found["model"] = {"config": config.kept(), "weights": None, "supportsPipeline": None}
+        if config.layers and (read := sizes(model, revision)):
+            found["model"]["weights"] = summary(read, config.layers, config.tied)
     except Unreadable as error:
         problems.append(problem(error.reason, str(error)))
     if found["versions"]["vllm"]:
         found["unknownEngineArgs"], trouble = checked_arguments(arguments)
         problems.extend(trouble)
         if found["model"]:
-            found["model"]["supportsPipeline"] = supports_pipeline(found["model"]["architecture"])
+            found["model"]["supportsPipeline"] = supports_pipeline(config.architecture)
     return {**found, "problems": problems}
 
 

@@ -1,8 +1,7 @@
 """A model's config.json, wherever it lies, and what it says of the model's shape. No weights, no torch.
 
 `hf://` goes through huggingface_hub (HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE as ever), `file://` is read, `s3://` and
-`gs://` go through pyarrow's file systems, which Ray brings along. The file itself decides; transformers is not
-asked, for importing it costs seconds and its classes only rename what stands there.
+`gs://` go through pyarrow's file systems, which Ray brings along. transformers fills in what the file leaves out.
 """
 
 import json
@@ -21,56 +20,90 @@ class Unreadable(Exception):
         self.reason = reason
 
 
+TEXT = ("text_config", "llm_config", "language_config", "thinker_config")
+"""Where models with several towers describe the one that generates text."""
+
+_KEPT = """
+add_qkv_bias architectures attention_bias attention_chunk_size attention_head_dim attn_layer_offset
+attn_layer_period compression_config conv_kernel d_model decoder_sparse_step dtype expand
+expert_layer_offset expert_layer_period ffn_dim ffn_hidden_size first_k_dense_replace
+full_attention_interval head_dim hidden_size hybrid_override_pattern interleave_moe_layer_step
+intermediate_size intermediate_size_mlp kv_channels kv_lora_rank layer_types layers_block_type
+linear_conv_kernel_dim linear_key_head_dim linear_num_key_heads linear_num_value_heads linear_value_head_dim
+mamba_d_conv mamba_d_head mamba_d_state mamba_dt_rank mamba_expand mamba_head_dim mamba_n_groups
+mamba_n_heads mamba_num_heads max_position_embeddings max_window_layers mlp_only_layers model_type
+moe_intermediate_size moe_layer_freq moe_layers moe_num_experts moe_topk multi_query multi_query_group_num
+n_embd n_embed n_group n_groups n_head n_head_kv n_heads n_inner n_layer n_layers n_positions
+n_routed_experts n_shared_experts num_attention_heads num_experts num_experts_per_tok num_heads
+num_hidden_layers num_key_value_heads num_kv_heads num_layers num_local_experts num_shared_experts
+padded_vocab_size q_lora_rank qk_nope_head_dim qk_rope_head_dim qkv_bias quantization_config seq_length
+shared_expert_intermediate_size shared_intermediate_size sliding_window sliding_window_pattern
+ssm_state_size state_size tie_word_embeddings time_step_rank top_k_experts torch_dtype use_qk_norm
+use_qkv_bias use_sliding_window v_head_dim vocab_size
+"""
+KEPT = frozenset(_KEPT.split())
+"""Keys that the operator's planner may ask for (its plan/model_config.py, plan/parameters.py and plan/cache.py); the
+rest, token ids and the like, would not fit into the answer."""
+
+KEPT_OF_QUANTIZATION = {
+    "bits",
+    "config_groups",
+    "group_size",
+    "quant_algo",
+    "quant_method",
+    "w_bit",
+    "weight_block_size",
+}
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     content: dict[str, Any]
 
-    def facts(self) -> dict[str, Any]:
-        """The shape as the operator's planner wants it. Models with several towers describe the text one inside."""
-        whole = self.content
-        text: dict[str, Any] = next(
-            (whole[name] for name in ("text_config", "llm_config") if isinstance(whole.get(name), dict)), {}
-        )
+    @property
+    def architecture(self) -> str | None:
+        architectures = self.content.get("architectures") or self.text.get("architectures") or [None]
+        return str(architectures[0]) if architectures[0] else None
 
-        def first(*names: str) -> Any:
-            return next((t[n] for t in (text, whole) for n in names if t.get(n) is not None), None)
+    @property
+    def text(self) -> dict[str, Any]:
+        """The part that describes the text model, empty where that is the whole."""
+        return next((self.content[name] for name in TEXT if isinstance(self.content.get(name), dict)), {})
 
-        heads, hidden = (
-            first("num_attention_heads", "n_head", "n_heads"),
-            first("hidden_size", "n_embd", "d_model"),
-        )
-        quantization = first("quantization_config", "compression_config")
-        architectures = whole.get("architectures") or text.get("architectures") or [None]
-        return {
-            "architecture": architectures[0],
-            "modelType": first("model_type")
-            if not text
-            else whole.get("model_type") or text.get("model_type"),
-            "layers": first("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
-            "attentionHeads": heads,
-            "kvHeads": first("num_key_value_heads", "num_kv_heads", "n_head_kv", "multi_query_group_num")
-            or heads,
-            "headDim": first("head_dim") or (hidden // heads if hidden and heads else None),
-            "hiddenSize": hidden,
-            "intermediateSize": first("intermediate_size", "ffn_hidden_size", "n_inner"),
-            "vocabSize": first("vocab_size"),
-            "dtype": dtype(first("dtype", "torch_dtype")),
-            "maxPositionEmbeddings": first("max_position_embeddings", "n_positions", "seq_length"),
-            "tiedEmbeddings": tied(whole, text),
-            "quantization": (quantization or {}).get("quant_method")
-            if isinstance(quantization, dict)
-            else None,
-            "supportsPipeline": None,
-        }
+    @property
+    def layers(self) -> int | None:
+        names = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+        return next((part[n] for part in (self.text, self.content) for n in names if part.get(n)), None)
 
+    @property
+    def tied(self) -> bool:
+        return bool(self.text.get("tie_word_embeddings", self.content.get("tie_word_embeddings")))
 
-def dtype(value: Any) -> str | None:
-    return str(value).removeprefix("torch.") if value else None
+    def kept(self) -> dict[str, Any]:
+        """What the planner needs of it, under the names and at the places of config.json."""
+        found = {name: value for name, value in self.content.items() if name in KEPT and value is not None}
+        if set(found.get("layer_types") or ()) <= {"full_attention"}:
+            found.pop("layer_types", None)  # a long way to say what is so without it
+        for name in ("quantization_config", "compression_config"):
+            if isinstance(whole := found.get(name), dict):
+                found[name] = {key: whole[key] for key in KEPT_OF_QUANTIZATION & whole.keys()}
+        for name in TEXT:
+            if isinstance(part := self.content.get(name), dict):
+                found[name] = ModelConfig(part).kept()
+        for name in ("vision_config", "audio_config"):
+            if isinstance(self.content.get(name), dict):
+                found[name] = {}
+        return found
 
+    def with_defaults(self) -> "ModelConfig":
+        """With what transformers takes where config.json is silent, for the families that it knows."""
+        try:
+            from transformers import CONFIG_MAPPING
 
-def tied(whole: dict[str, Any], text: dict[str, Any]) -> bool | None:
-    found = text.get("tie_word_embeddings", whole.get("tie_word_embeddings"))
-    return found if isinstance(found, bool) else None
+            whole = CONFIG_MAPPING[self.content["model_type"]].from_dict(self.content).to_dict()
+            return ModelConfig({**whole, **self.content, **{n: whole[n] for n in TEXT if n in whole}})
+        except Exception:  # a family of its own code, or an older transformers: the file as it stands
+            return self
 
 
 def read_config(model: str, revision: str = "") -> ModelConfig:

@@ -341,6 +341,28 @@ class EnvironmentStatus(Model):
     )
 
 
+class LayersStatus(Model):
+    """Layers in a row that are alike."""
+
+    count: int = Field(description="How many.")
+    bytes: int = Field(description="Weights of one.")
+    expert_bytes: int = Field(default=0, description="What of them are experts that a router chooses among.")
+    token_cache_bytes: int = Field(default=0, description="KV cache of one, per token.")
+    state_cache_bytes: int = Field(default=0, description="Cache of one, per request, whatever its length.")
+    window: int = Field(default=0, description="Tokens that one keeps at most; 0: all.")
+    kv_heads: int = Field(default=0, description="Heads that GPUs can share out; 0: each keeps all of it.")
+
+
+class WeightsStatus(Model):
+    """Bytes of the weights."""
+
+    source: Word = Field(description="headers (of the safetensors files), or config (config.json).")
+    embedding_bytes: int = Field(description="Embedding.")
+    head_bytes: int = Field(description="Output head; 0: it is the embedding.")
+    rest_bytes: int = Field(description="Norms, and towers beside the text model.")
+    layers: Annotated[list[LayersStatus], Field(max_length=256)] = Field(description="From the first on.")
+
+
 class ModelStatus(Model):
     """What was found out about the model, cached by what it was found out for."""
 
@@ -352,6 +374,13 @@ class ModelStatus(Model):
     hidden_size: int | None = Field(default=None, description="Hidden size.")
     vocabulary_size: int | None = Field(default=None, description="Vocabulary size.")
     supports_pipeline: bool | None = Field(default=None, description="Whether vLLM can cut it into stages.")
+    inner_size: int | None = Field(default=None, description="Width of a feed-forward.")
+    context: int | None = Field(default=None, description="Tokens that it was made for.")
+    number_bytes: int | None = Field(default=None, description="Bytes of a number that is not quantised.")
+    quantized: bool | None = Field(default=None, description="Whether its weights are quantised.")
+    experts: int | None = Field(default=None, description="Experts of a layer.")
+    experts_per_token: int | None = Field(default=None, description="Experts that a token is sent to.")
+    weights: WeightsStatus | None = Field(default=None, description="Bytes of its weights, where known.")
     backend: Word | None = Field(default=None, description="vLLM's platform in the image: cuda, rocm or cpu.")
     ray: Word | None = Field(default=None, description="Version of Ray in the image.")
     vllm: Word | None = Field(default=None, description="Version of vLLM in the image.")
@@ -410,3 +439,8 @@ class LLMDeployment(BaseModel):
     metadata: ObjectMeta
     spec: Spec
     status: Status = Field(default_factory=Status)
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether no status speaks of this spec yet."""
+        return self.status.observed_generation != self.metadata.generation

@@ -5,17 +5,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import logging
 import os
 import sys
 import time
 from typing import Any
 
+from rayspan.cli.connection import ask, current_namespace
 from rayspan.cli.errors import Failure
 
 Document = dict[str, Any]
 
-_TIMEOUT_SECONDS = 10.0
 _INTERVAL_SECONDS = 2.0
 
 
@@ -59,41 +58,13 @@ def _show(document: Document, output: str) -> None:
 
 
 async def _read(options: argparse.Namespace) -> Document:
-    from rayspan import errors
-    from rayspan.cluster.client import connect
     from rayspan.cluster.kinds import LLM_DEPLOYMENT
 
-    name, namespace = options.name, options.namespace or _current_namespace(options.kubeconfig)
-    try:
-        client = await connect(options.kubeconfig, _TIMEOUT_SECONDS)
-        try:
-            document = await client.get(LLM_DEPLOYMENT, namespace, name)
-        finally:
-            await client.close()
-    except errors.KindMissing as error:
-        raise Failure("this cluster does not know LLMDeployments: Rayspan is not installed") from error
-    except errors.ApiUnavailable as error:
-        raise Failure(f"the cluster does not answer: {error}") from error
-    except errors.SettingsError as error:
-        raise Failure(f"{error}. Give --kubeconfig or set KUBECONFIG") from error
-    except errors.RayspanError as error:
-        raise Failure(str(error)) from error
+    name, namespace = options.name, options.namespace or current_namespace(options.kubeconfig)
+    document = await ask(options.kubeconfig, lambda client: client.get(LLM_DEPLOYMENT, namespace, name))
     if document is None:
         raise Failure(
             f"there is no LLMDeployment {name!r} in namespace {namespace!r}: see `kubectl get llm -A`"
         )
     document["metadata"].pop("managedFields", None)
     return document
-
-
-def _current_namespace(kubeconfig: str | None) -> str:
-    """The namespace of the kubeconfig's current context, as kubectl takes it."""
-    from kubernetes.aio import config
-
-    # A missing file is not worth a line here: logging in says it with what to do about it.
-    logging.getLogger("kubernetes").setLevel(logging.CRITICAL)
-    try:
-        _, active = config.list_kube_config_contexts(config_file=kubeconfig)  # type: ignore[no-untyped-call]
-    except config.ConfigException:
-        return "default"
-    return str(active["context"].get("namespace") or "default")

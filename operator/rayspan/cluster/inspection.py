@@ -17,6 +17,8 @@ from rayspan.api.v1alpha1 import LLMDeployment, ModelStatus
 from rayspan.cluster import kinds
 from rayspan.cluster.client import Client
 from rayspan.cluster.memory import Memory
+from rayspan.plan import model_facts as plan
+from rayspan.plan.model_config import Incomplete
 from rayspan.render import RenderSettings, inspect_job, inspect_key
 from rayspan.report.input import Inspecting, Refused
 
@@ -167,19 +169,15 @@ def _from_answer(found: Mapping[str, Any], key: str) -> Outcome:
         known = reason in set(Reason)
         return Refused(Reason(reason) if known else Reason.MODEL_UNREADABLE, problem.get("message", ""))
     model = found.get("model") or {}
-    if not model.get("layers"):
-        return Refused(
-            Reason.MODEL_UNREADABLE, "The model's configuration does not say how many layers it has."
+    try:
+        facts = plan.model_facts(
+            model.get("config") or {}, model.get("weights"), model.get("supportsPipeline")
         )
-    return ModelStatus(
+    except Incomplete as error:
+        return Refused(Reason.MODEL_UNREADABLE, f"The model cannot be planned: {error}.")
+    return plan.recorded(
+        facts,
         key=key,
-        architecture=model.get("architecture"),
-        layers=model["layers"],
-        attention_heads=model.get("attentionHeads"),
-        kv_heads=model.get("kvHeads"),
-        hidden_size=model.get("hiddenSize"),
-        vocabulary_size=model.get("vocabSize"),
-        supports_pipeline=model.get("supportsPipeline"),
         backend=found.get("backend"),
         ray=versions.get("ray"),
         vllm=versions.get("vllm"),

@@ -22,6 +22,8 @@ GPU_RESOURCES: Final = ("nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915", "
 _PRODUCT_LABELS: Final = ("nvidia.com/gpu.product", "amd.com/gpu.product-name", "gpu.intel.com/product")
 _MEMORY_LABEL: Final = "nvidia.com/gpu.memory"
 """Set by NVIDIA's feature discovery, in MiB."""
+_AMD_MEMORY: Final = ("amd.com/gpu.vram", "beta.amd.com/gpu.vram")
+"""Set by AMD's node labeller, such as 192G, counted in 1024s (its main.go)."""
 _NOT_ENDED: Final = "status.phase!=Succeeded,status.phase!=Failed"
 
 Object = dict[str, Any]
@@ -94,7 +96,9 @@ def _facts(node: Object, held: Counter[tuple[str, str]]) -> NodeFacts:
     allocatable = status.get("allocatable") or {}
     resource = next((one for one in GPU_RESOURCES if quantity(allocatable.get(one, 0))), GPU_RESOURCES[0])
     ready: Object = next((one for one in status.get("conditions") or () if one["type"] == "Ready"), {})
-    memory = labels.get(_MEMORY_LABEL)
+    memory = labels.get(_MEMORY_LABEL, "")
+    amd = next((quantity(labels[one].removesuffix("B") + "i") for one in _AMD_MEMORY if one in labels), None)
+    size = int(memory) * 1024**2 if memory.isdigit() else int(amd) if amd else None
     return NodeFacts(
         name=name,
         labels=labels,
@@ -107,5 +111,6 @@ def _facts(node: Object, held: Counter[tuple[str, str]]) -> NodeFacts:
         ready=ready.get("status") == "True",
         cordoned=bool(spec.get("unschedulable")),
         gpu_product=next((labels[one] for one in _PRODUCT_LABELS if one in labels), None),
-        gpu_memory=f"{memory}Mi" if memory else None,
+        gpu_memory=f"{size // 1024**2}Mi" if size else None,
+        gpu_memory_bytes=size,
     )

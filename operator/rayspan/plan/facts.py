@@ -25,6 +25,8 @@ class ModelFacts:
     """Width of a feed-forward, of the widest kind."""
     context: int | None = None
     """Tokens that the model was made for."""
+    number_bytes: int = 2
+    """Of a number that is not quantised."""
     quantized: bool = False
     experts: int = 0
     experts_per_token: int = 0

@@ -8,6 +8,7 @@ from dataclasses import replace
 from rayspan.plan.cut import Cutter, Wish
 from rayspan.plan.facts import ModelFacts
 from rayspan.plan.memory import GIB, Engine
+from rayspan.plan.model_facts import as_loaded
 from rayspan.plan.placement import slots
 from rayspan.plan.pools import Pool
 from rayspan.plan.words import count, listed
@@ -70,16 +71,10 @@ def _nodes(model: ModelFacts, engine: Engine, pools: Sequence[Pool], wish: Wish)
 
 def _fp8(model: ModelFacts, engine: Engine, pools: Sequence[Pool], wish: Wish) -> str | None:
     """Weights of half the size."""
-    held = model.weights
-    assert held is not None
-    half = replace(
-        held,
-        layers=tuple(size // 2 for size in held.layers),
-        experts=tuple(size // 2 for size in held.experts),
-    )
-    if model.quantized or not Cutter(replace(model, weights=half), engine, pools, slots).first(wish):
+    if model.quantized or model.number_bytes < 2:
         return None
-    return "engine.args.quantization: fp8"
+    smaller = as_loaded(model, {"quantization": "fp8"})
+    return "engine.args.quantization: fp8" if Cutter(smaller, engine, pools, slots).first(wish) else None
 
 
 def _context(model: ModelFacts, engine: Engine, pools: Sequence[Pool], wish: Wish) -> str | None:

@@ -12,6 +12,7 @@ from rayspan.plan.explanation import gpus_sentence, left_out_sentence, placement
 from rayspan.plan.facts import ModelFacts
 from rayspan.plan.memory import GIB, engine
 from rayspan.plan.model_checks import fixed_pipeline, given_layers
+from rayspan.plan.model_facts import as_loaded
 from rayspan.plan.nodes import Stage, stage_selector
 from rayspan.plan.placement import Cluster, Slots, Wanted, free_slots, holders, refusal, slots
 from rayspan.plan.pools import Pool, pools, share_hosts
@@ -30,7 +31,7 @@ def measurable(model: ModelFacts, cluster: Cluster) -> bool:
 
 def sized(spec: Spec, model: ModelFacts, cluster: Cluster, resource: str, replicas: int) -> Answer:
     """A fresh plan for nodes of known GPUs; those whose memory no label tells are left out."""
-    cluster = _of_known_memory(cluster)
+    cluster, model = _of_known_memory(cluster), as_loaded(model, spec.engine.args or {})
     fixed = fixed_pipeline(spec)
     stages = [Stage(index, *stage_selector(spec, index)) for index in range(fixed or MOST_STAGES)]
     least = Wanted(tuple(stages[: fixed or 1]), spec.parallelism.tensor or 1, replicas, resource)

@@ -11,13 +11,10 @@ from rayspan.api.v1alpha1 import (
     LatencyStatus,
     PlanStatus,
     Replicas,
-    StagePlanStatus,
     StageStatus,
     Status,
     TrafficStatus,
 )
-from rayspan.plan.memory import GIB
-from rayspan.plan.types import Plan
 from rayspan.report import durations
 from rayspan.report.bottleneck import diagnosis
 from rayspan.report.checks import conditions
@@ -27,10 +24,10 @@ from rayspan.report.latency import latency
 from rayspan.report.moments import timestamp
 from rayspan.report.observed import Unknown
 from rayspan.report.placement import StageState
+from rayspan.report.plan import plan_status
 from rayspan.report.scene import Finding, Scene, known
 from rayspan.report.traffic import ended, traffic
 from rayspan.report.window import Window
-from rayspan.report.words import message
 
 MOVED = 0.05
 """A number that moved by more than this is news: a percentile, a rate or a queue by this share of what it
@@ -135,34 +132,8 @@ def _plan(scene: Scene) -> PlanStatus | None:
         # Refused or still being looked at: what runs, if anything, is what was planned before.
         return scene.given.deployment.status.plan if scene.ray_service else None
     old = scene.given.deployment.status.plan
-    return PlanStatus(
-        tensor=plan.tensor,
-        pipeline=plan.pipeline,
-        layout=plan.layout,
-        layers=list(plan.layers),
-        gpus=plan.gpus_per_replica * scene.desired,
-        stages=_holdings(plan),
-        kv_cache_tokens=plan.cache_tokens,
-        explanation=_explanation(plan)
-        or (old.explanation if old and plan is scene.given.last_good else None),
-    )
-
-
-def _holdings(plan: Plan) -> list[StagePlanStatus] | None:
-    found = [
-        StagePlanStatus(
-            weights_gib=round(stage.holding.weights / GIB, 1),
-            kv_cache_gib=round(stage.holding.cache / GIB, 1),
-            headroom_gib=round(stage.holding.headroom / GIB, 1),
-        )
-        for stage in plan.stages
-        if stage.holding
-    ]
-    return found or None
-
-
-def _explanation(plan: Plan) -> list[str] | None:
-    return [message(sentence) for sentence in plan.explanation][:32] or None
+    explained = old.explanation if old and plan is scene.given.last_good else None
+    return plan_status(plan, scene.desired, explained)
 
 
 def _stages(scene: Scene) -> list[StageStatus] | None:

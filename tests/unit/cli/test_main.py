@@ -62,7 +62,7 @@ def test_render_says_that_it_cannot_know_the_layers(
     assert main(["render", "-f", str(file)]) == 2
     told = capsys.readouterr().err
     assert told.startswith(
-        "rayspan: the model's number of layers is not known offline: give it with --layers N"
+        "rayspan: the model's number of layers is not known offline: give its config.json with --model-config"
     )
 
 

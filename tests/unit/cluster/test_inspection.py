@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from rayspan.api.conditions import Reason
-from rayspan.api.v1alpha1 import ModelStatus
+from rayspan.api.v1alpha1 import LayersStatus, ModelStatus, WeightsStatus
 from rayspan.cluster.inspection import outcome
 from rayspan.report.input import Inspecting, Refused
 
@@ -15,7 +15,22 @@ IMAGE = "registry.example/serving:1"
 ANSWER = {
     "versions": {"python": "3.11.2", "ray": "2.60.0", "vllm": "0.29.0"},
     "backend": "cpu",
-    "model": {"architecture": "LlamaForCausalLM", "layers": 8, "attentionHeads": 4, "supportsPipeline": True},
+    "model": {
+        "config": {
+            "architectures": ["LlamaForCausalLM"],
+            "model_type": "llama",
+            "num_hidden_layers": 8,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "hidden_size": 64,
+            "intermediate_size": 128,
+            "vocab_size": 1000,
+            "tie_word_embeddings": False,
+            "dtype": "float32",
+        },
+        "weights": {"layers": [[8, 1000, 0]], "embedding": 300, "head": 300, "rest": 4},
+        "supportsPipeline": True,
+    },
 }
 
 
@@ -98,9 +113,9 @@ CASES: dict[str, tuple[dict[str, Any], Reason, str]] = {
         "The inspection of the model ended with exit code 139 and no answer: segmentation fault",
     ),
     "a model without layers": (
-        ended(json.dumps({**ANSWER, "model": {"architecture": "Odd"}})),
+        ended(json.dumps({**ANSWER, "model": {"config": {"architectures": ["Odd"]}}})),
         Reason.MODEL_UNREADABLE,
-        "The model's configuration does not say how many layers it has.",
+        "The model cannot be planned: config.json has no num_hidden_layers.",
     ),
 }
 
@@ -114,7 +129,12 @@ def test_refused_is(case: str) -> None:
 def test_an_answer_becomes_facts_under_its_key() -> None:
     found = outcome({}, [ended(json.dumps(ANSWER))], "key", IMAGE)
     assert found == ModelStatus(
-        key="key", layers=8, architecture="LlamaForCausalLM", attention_heads=4, supports_pipeline=True,
+        key="key", layers=8, architecture="LlamaForCausalLM", attention_heads=4, kv_heads=2, hidden_size=64,
+        vocabulary_size=1000, supports_pipeline=True, inner_size=128, number_bytes=4,
+        weights=WeightsStatus(
+            source="headers", embedding_bytes=300, head_bytes=300, rest_bytes=4,
+            layers=[LayersStatus(count=8, bytes=1000, token_cache_bytes=2 * 2 * 16 * 4, kv_heads=2)],
+        ),
         backend="cpu", ray="2.60.0", vllm="0.29.0", python="3.11.2",
     )  # fmt: skip
 

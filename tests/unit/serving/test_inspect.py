@@ -21,46 +21,30 @@ LLAMA: dict[str, Any] = {
 }
 
 
-def test_the_shape_of_a_dense_model() -> None:
-    assert ModelConfig(LLAMA).facts() == {
-        "architecture": "LlamaForCausalLM",
-        "modelType": "llama",
-        "layers": 80,
-        "attentionHeads": 64,
-        "kvHeads": 8,
-        "headDim": 128,
-        "hiddenSize": 8192,
-        "intermediateSize": 28672,
-        "vocabSize": 128256,
-        "dtype": "bfloat16",
-        "maxPositionEmbeddings": 131072,
-        "tiedEmbeddings": False,
-        "quantization": None,
-        "supportsPipeline": None,
-    }
+def test_what_the_planner_needs_is_kept_where_it_stands() -> None:
+    config = ModelConfig(
+        {
+            **LLAMA,
+            "eos_token_id": 2,
+            "layer_types": ["full_attention"] * 80,
+            "quantization_config": {"quant_method": "fp8", "ignored_layers": ["a"] * 99},
+            "vision_config": {"depth": 32},
+        }
+    )
+    assert config.kept() == {**LLAMA, "quantization_config": {"quant_method": "fp8"}, "vision_config": {}}
 
 
-SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "a model with several towers is told by its text": (
-        {"architectures": ["Mllama"], "model_type": "mllama", "text_config": {"num_hidden_layers": 40}},
-        {"architecture": "Mllama", "modelType": "mllama", "layers": 40},
-    ),
-    "the names of GPT-2": (
-        {"n_layer": 12, "n_head": 12, "n_embd": 768},
-        {"layers": 12, "attentionHeads": 12, "kvHeads": 12, "hiddenSize": 768, "headDim": 64},
-    ),
-    "an explicit head size wins": ({**LLAMA, "head_dim": 96}, {"headDim": 96}),
-    "quantized": ({**LLAMA, "quantization_config": {"quant_method": "fp8"}}, {"quantization": "fp8"}),
-    "the new name of dtype": ({"dtype": "float32"}, {"dtype": "float32"}),
-    "an empty config says nothing": ({}, {"architecture": None, "layers": None, "headDim": None}),
-}
+def test_a_model_with_several_towers_is_told_by_its_text() -> None:
+    config = ModelConfig(
+        {"architectures": ["Mllama"], "text_config": {"num_hidden_layers": 40, "bos_token_id": 1}}
+    )
+    assert (config.architecture, config.layers) == ("Mllama", 40)
+    assert config.kept() == {"architectures": ["Mllama"], "text_config": {"num_hidden_layers": 40}}
 
 
-@pytest.mark.parametrize("case", SHAPES)
-def test_shapes(case: str) -> None:
-    config, expected = SHAPES[case]
-    facts = ModelConfig(config).facts()
-    assert {name: facts[name] for name in expected} == expected
+def test_layers_that_differ_are_kept_kind_by_kind() -> None:
+    kinds = ["sliding_attention", "full_attention"]
+    assert ModelConfig({"layer_types": kinds}).kept() == {"layer_types": kinds}
 
 
 def test_a_folder_that_is_not_there() -> None:

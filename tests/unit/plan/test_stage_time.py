@@ -1,0 +1,91 @@
+"""Predicted decode steps against measured ones, and what vLLM would split by itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rayspan.plan.gpus import UNKNOWN, gpu
+from rayspan.plan.model_facts import model_facts
+from rayspan.plan.stage_time import stage_seconds, step_seconds, vllm_default, work
+
+MEASURED: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "measured.yaml").read_text())
+H200 = gpu("NVIDIA-H200")
+CLOSE = 0.10
+"""What was promised of a step's prediction."""
+CLEAR = 1.25
+"""Times the floor: nearer to it the host's processors decide, and the same run differs by a fifth and more."""
+
+
+def predicted_ms(row: dict[str, Any]) -> tuple[float, bool]:
+    """Of a row, and whether the stages clearly decide it and not the floor."""
+    shape, layers = MEASURED["shapes"][row["shape"]], row["layers"]
+    facts = model_facts(
+        {
+            "model_type": "llama",
+            "num_hidden_layers": sum(layers),
+            "hidden_size": shape["hidden"],
+            "intermediate_size": shape["inner"],
+            "num_attention_heads": shape["heads"],
+            "num_key_value_heads": shape["kv_heads"],
+            "head_dim": 128,
+            "vocab_size": shape["vocabulary"],
+        }
+    )
+    assert facts.weights is not None
+    stages = stage_seconds(work(facts.weights, 0, 0, row["sequences"]), [H200] * len(layers), 1, layers)
+    floor = H200.single_seconds if len(layers) == 1 else H200.floor_seconds
+    return step_seconds(stages, [H200] * len(layers)) * 1e3, max(stages) > CLEAR * floor
+
+
+def errors(rows: list[dict[str, Any]]) -> list[float]:
+    """Of the rows that the stages decide."""
+    found = [(predicted_ms(row), row["step_ms"]) for row in rows]
+    return [predicted / measured - 1 for (predicted, decided), measured in found if decided]
+
+
+def test_steps_that_the_stages_decide_are_predicted() -> None:
+    off = errors(MEASURED["decode"])
+    print(f"{len(off)} steps, worst {max(map(abs, off)):.1%}")
+    assert len(off) >= 25
+    assert sum(abs(one) > CLOSE for one in off) <= len(off) / 20 and max(map(abs, off)) < 2 * CLOSE
+
+
+def test_steps_of_another_day_with_prefill_in_them_are_predicted_a_little_low() -> None:
+    off = errors(MEASURED["with_prefill"])
+    assert len(off) >= 5
+    assert max(off) < CLOSE and min(off) > -0.15
+
+
+def test_under_the_floor_a_pipeline_gains_nothing_from_fewer_layers() -> None:
+    rows = [row for row in MEASURED["decode"] if row["shape"] == "3B" and len(row["layers"]) == 2]
+    assert {predicted_ms(row) for row in rows} == {(2 * H200.floor_seconds * 1e3, False)}
+    assert all(abs(2 * H200.floor_seconds * 1e3 / row["step_ms"] - 1) < 0.15 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("layers", "stages", "split"),
+    [
+        (80, 4, (20, 20, 20, 20)),
+        (10, 4, (2, 3, 3, 2)),
+        (7, 2, (4, 3)),
+        (11, 4, (3, 3, 3, 2)),
+        (62, 4, (15, 16, 16, 15)),
+    ],
+)
+def test_the_split_of_vllm(layers: int, stages: int, split: tuple[int, ...]) -> None:
+    """As get_pp_indices of vLLM 0.29 gives it (seen by running it)."""
+    assert vllm_default(layers, stages) == split
+
+
+def test_a_label_names_its_row() -> None:
+    assert gpu("NVIDIA-H100-80GB-HBM3").product == "H100"
+    assert gpu("NVIDIA-H100-NVL").product == "H100-NVL"
+    assert gpu("NVIDIA-A100-SXM4-40GB").product == "A100-SXM4-40GB"
+    assert gpu("NVIDIA-A100-SXM4-80GB").product == "A100"
+    assert gpu("NVIDIA-L40S").product == "L40S"
+    assert gpu("NVIDIA-L4").product == "L4"
+    assert gpu("AMD_Instinct_MI300X_OAM").product == "MI300X"
+    assert gpu("Voodoo-2") is UNKNOWN and gpu(None) is UNKNOWN
