@@ -45,6 +45,16 @@ KEPT = frozenset(_KEPT.split())
 """Keys that the operator's planner may ask for (its plan/model_config.py, plan/parameters.py and plan/cache.py); the
 rest, token ids and the like, would not fit into the answer."""
 
+TELLING = (
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "vocab_size",
+    "tie_word_embeddings",
+)
+"""What the sizes hang on, and families leave out where it is their default."""
+
 KEPT_OF_QUANTIZATION = {
     "bits",
     "config_groups",
@@ -96,7 +106,10 @@ class ModelConfig:
         return found
 
     def with_defaults(self) -> "ModelConfig":
-        """With what transformers takes where config.json is silent, for the families that it knows."""
+        """With what transformers takes where config.json is silent, for the families that it knows. Where nothing
+        of weight is missing it is not asked: importing it costs seconds, for it loads torch."""
+        if all(name in (self.text or self.content) for name in TELLING):
+            return self
         try:
             from transformers import CONFIG_MAPPING
 

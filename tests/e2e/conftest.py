@@ -29,6 +29,7 @@ ORDER = (
     "test_scale",
     "test_failures",
     "test_delete",
+    "test_plan",
     "test_baseline",
 )
 """Order of the files in this folder."""

@@ -21,6 +21,8 @@ class ModelFacts:
     vocabulary_size: int | None = None
     supports_pipeline: bool | None = None
     """Whether vLLM's class for the architecture can be cut into stages; None: not known."""
+    backend: str | None = None
+    """vLLM's platform in the serving image: cuda, rocm or cpu."""
     inner_size: int | None = None
     """Width of a feed-forward, of the widest kind."""
     context: int | None = None

@@ -9,7 +9,7 @@ As vLLM counts (``determine_available_memory`` in vllm/v1/worker/gpu_worker.py):
     activations  the peak of a pass over ``max_num_batched_tokens``: per token the residual, its copy and the wider
                  of attention's and feed-forward's inner values; on the last stage the logits of ``max_num_seqs``
                  sequences, in 32 bits and twice, for sampling
-    overhead     CUDA's context, NCCL's buffers, CUDA graphs: constants, estimated
+    overhead     CUDA's context, NCCL's buffers, CUDA graphs: constants, estimated; none on CPUs
 
 The stage with the least caps all: every stage keeps its layers' part of the same tokens.
 """
@@ -119,9 +119,14 @@ class Memory:
         return Need(
             weights=weights,
             activations=self._activations(last, memory),
-            overhead=CONTEXT_BYTES + (0 if self.engine.eager else GRAPHS_BYTES),
+            overhead=self._overhead(),
             request=self._requests[end] - self._requests[begin],
         )
+
+    def _overhead(self) -> int:
+        if self._model.backend == "cpu":
+            return 0
+        return CONTEXT_BYTES + (0 if self.engine.eager else GRAPHS_BYTES)
 
     def room(self, need: Need, memory: float) -> Room:
         """Left on a GPU of ``memory`` bytes; a negative cache: the weights do not fit."""

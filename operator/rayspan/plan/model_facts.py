@@ -168,6 +168,7 @@ def recalled(status: ModelStatus) -> ModelFacts:
         hidden_size=status.hidden_size,
         vocabulary_size=status.vocabulary_size,
         supports_pipeline=status.supports_pipeline,
+        backend=status.backend,
         inner_size=status.inner_size,
         context=status.context,
         number_bytes=status.number_bytes or 2,

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from rayspan.plan.cut import Cutter, Wish
 from rayspan.plan.facts import ModelFacts
-from rayspan.plan.memory import GIB, Engine
+from rayspan.plan.memory import Engine
 from rayspan.plan.model_facts import as_loaded
 from rayspan.plan.placement import slots
 from rayspan.plan.pools import Pool
-from rayspan.plan.words import count, listed
+from rayspan.plan.words import count, listed, size
 
 SHORTEST_CONTEXT = 1024
 MOST_NODES = 64
@@ -43,17 +43,20 @@ def shortage_sentence(model: ModelFacts, engine: Engine, pools: Sequence[Pool], 
         if way
     ]
     instead = listed(ways, last="or") if ways else f"larger GPUs or more than {largest} of them per node"
-    return (
-        f"{model.weights.total / GIB:.1f} GiB of weights and {request / GIB:.1f} GiB of KV cache for one request of "
-        f"{engine.context} tokens{replicas} do not fit{cut} on {have}, of which vLLM takes "
-        f"{engine.utilization:.0%}: use {instead}."
+    given = engine.cache_bytes
+    cache = (
+        f"{size(given)} of KV cache (kv_cache_memory_bytes)"
+        if given
+        else f"{size(request)} of KV cache for one request of {engine.context} tokens"
     )
+    share = "" if given else f", of which vLLM takes {engine.utilization:.0%}"
+    return f"{size(model.weights.total)} of weights and {cache}{replicas} do not fit{cut} on {have}{share}: use {instead}."
 
 
 def _gpus(pool: Pool, tensor: int | None) -> str:
     assert pool.memory is not None
     most = max(node.gpus for node in pool.nodes)
-    return f"{count(most, 'GPU')} of {pool.memory / GIB:.0f} GiB"
+    return f"{count(most, 'GPU')} of {size(pool.memory)}"
 
 
 def _nodes(model: ModelFacts, engine: Engine, pools: Sequence[Pool], wish: Wish) -> str | None:

@@ -10,7 +10,7 @@ from rayspan.api.v1alpha1 import Spec
 from rayspan.plan.cut import MOST_STAGES, Cut, Cutter, Wish
 from rayspan.plan.explanation import gpus_sentence, left_out_sentence, placement_sentence
 from rayspan.plan.facts import ModelFacts
-from rayspan.plan.memory import GIB, engine
+from rayspan.plan.memory import engine
 from rayspan.plan.model_checks import fixed_pipeline, given_layers
 from rayspan.plan.model_facts import as_loaded
 from rayspan.plan.nodes import Stage, stage_selector
@@ -19,7 +19,7 @@ from rayspan.plan.pools import Pool, pools, share_hosts
 from rayspan.plan.shortage import shortage_sentence
 from rayspan.plan.stage_time import SEQUENCES, vllm_default
 from rayspan.plan.types import Answer, Holding, Plan, StagePlan, Unplaceable
-from rayspan.plan.words import count, listed
+from rayspan.plan.words import count, listed, size
 
 
 def measurable(model: ModelFacts, cluster: Cluster) -> bool:
@@ -125,8 +125,8 @@ def _memory_sentence(index: int, cut: Cut, context: int) -> str:
     assert one.room is not None and one.pool.memory is not None
     each = " per GPU" if cut.tensor > 1 else ""
     return (
-        f"Stage {index} holds {one.need.weights / GIB:.1f} GiB of weights and {one.room.cache / GIB:.1f} GiB of KV "
-        f"cache{each} of {one.pool.memory / GIB:.0f} GiB ({one.pool.product or 'GPU of unknown product'}): "
+        f"Stage {index} holds {size(one.need.weights)} of weights and {size(one.room.cache)} of KV "
+        f"cache{each} of {size(one.pool.memory)} ({one.pool.product or 'GPU of unknown product'}): "
         f"{int(one.requests)} {'request' if int(one.requests) == 1 else 'requests'} of {context} tokens at once."
     )
 
@@ -134,10 +134,10 @@ def _memory_sentence(index: int, cut: Cut, context: int) -> str:
 def _layers_sentence(spec: Spec, cut: Cut) -> str:
     layers = [stage.layers for stage in cut.stages]
     gpu = cut.stages[0].pool.gpu
-    step = f"a step of {SEQUENCES} sequences per stage takes {cut.step_seconds * 1e3:.1f} ms"
-    known = f" ({gpu.source})" if gpu.product else f" ({gpu.source.split(':')[0]})"
+    step = f"a step of {SEQUENCES} sequences per stage takes {cut.step_seconds * 1e3:.1f} ms by prediction ({gpu.source})"
     if len(layers) == 1:
-        return f"All {count(layers[0], 'layer')} in one stage: {step} by prediction{known}."
+        whole = f"All {count(layers[0], 'layer')} in one stage"
+        return f"{whole}: {step}." if gpu.product else f"{whole}."
     slowest = max(range(len(layers)), key=lambda index: cut.stages[index].seconds)
     default = vllm_default(sum(layers), len(layers))
     gain = cut.default_step_seconds / cut.step_seconds - 1
@@ -149,7 +149,8 @@ def _layers_sentence(spec: Spec, cut: Cut) -> str:
         else f"as fast as vLLM's own {listed(default, most=64)}"
     )
     why = ", as spec.parallelism.stages says" if given_layers(spec) else ""
+    timed = step if gpu.product else "by the bytes of its weights, for the GPU is not in Rayspan's table"
     return (
-        f"{sum(layers)} layers cut into {listed(layers, most=64)}{why}: stage {slowest} is the slowest, {step} by "
-        f"prediction, {against}{known}."
+        f"{sum(layers)} layers cut into {listed(layers, most=64)}{why}, {against}; stage {slowest} is the slowest"
+        f"{': ' if gpu.product else ' '}{timed}."
     )

@@ -23,3 +23,9 @@ def listed(things: Iterable[object], last: str = "and", most: int = 12) -> str:
 def labels(selector: Mapping[str, str]) -> str:
     """``{a: b, c: d}``, as it is written in YAML."""
     return "{" + ", ".join(f"{key}: {value}" for key, value in sorted(selector.items())) + "}"
+
+
+def size(number: float) -> str:
+    """Bytes as GiB, or as MiB where they are less: ``67.3 GiB``, ``80 GiB``, ``72 MiB``."""
+    unit, value = ("GiB", number / 1024**3) if number >= 1024**3 else ("MiB", number / 1024**2)
+    return f"{value:.1f}".removesuffix(".0") + f" {unit}"

@@ -115,9 +115,9 @@ def test_the_arithmetic_is_told() -> None:
         "once.",
         f"Stage 1 holds 64.1 GiB of weights and 6.3 GiB of KV cache of 80 GiB ({H100}): 5 requests of 8192 tokens at "
         "once.",
-        "80 layers cut into 41 and 39: stage 0 is the slowest, a step of 32 sequences per stage takes 51.6 ms by "
-        "prediction, as fast as vLLM's own 40 and 40 (estimated: the H200's measured share of the datasheet's 3.35 "
-        "TB/s and 990 TFLOP/s).",
+        "80 layers cut into 41 and 39, as fast as vLLM's own 40 and 40; stage 0 is the slowest: a step of 32 sequences "
+        "per stage takes 51.6 ms by prediction (estimated: the H200's measured share of the datasheet's 3.35 TB/s and "
+        "990 TFLOP/s).",
         f"Each stage runs on a node of its own ({', '.join(node.name for node in machines(3, 1, H100, 80))} or "
         f"{machines(4, 1, H100, 80)[3].name}).",
         "2 stages x 1 GPU = 2 of nvidia.com/gpu per replica.",
@@ -135,7 +135,7 @@ REFUSALS: dict[str, tuple[Spec, tuple[NodeFacts, ...], str]] = {
     "a context that is too long": (
         spec(max_model_len=131072),
         machines(2, 1, H100, 80),
-        "131.4 GiB of weights and 40.0 GiB of KV cache for one request of 131072 tokens do not fit on 2 nodes with 1 "
+        "131.4 GiB of weights and 40 GiB of KV cache for one request of 131072 tokens do not fit on 2 nodes with 1 "
         "GPU of 80 GiB, of which vLLM takes 92%: use 3 such nodes (TP1xPP3), engine.args.quantization: fp8 or "
         "engine.args.max_model_len: 16384.",
     ),

@@ -42,6 +42,16 @@ def test_a_model_with_several_towers_is_told_by_its_text() -> None:
     assert config.kept() == {"architectures": ["Mllama"], "text_config": {"num_hidden_layers": 40}}
 
 
+def test_a_config_that_tells_all_is_taken_as_it_stands() -> None:
+    config = ModelConfig(LLAMA)
+    assert config.with_defaults() is config
+
+
+def test_a_family_that_transformers_does_not_know_is_taken_as_it_stands() -> None:
+    config = ModelConfig({"model_type": "of its own code"})
+    assert config.with_defaults() is config
+
+
 def test_layers_that_differ_are_kept_kind_by_kind() -> None:
     kinds = ["sliding_attention", "full_attention"]
     assert ModelConfig({"layer_types": kinds}).kept() == {"layer_types": kinds}
