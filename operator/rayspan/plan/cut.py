@@ -45,6 +45,8 @@ class Wish:
     replicas: int
     alone: bool
     """Whether every stage has its nodes for itself."""
+    most: int = MOST_STAGES
+    """Stages that it may have."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +100,7 @@ class Cutter:
         """(tensor, pipeline), fewest GPUs first."""
         largest = max((node.gpus for pool in self.pools for node in pool.nodes), default=1)
         tensors = [wish.tensor] if wish.tensor else [t for t in range(1, largest + 1) if self._shares(t)]
-        most = min(self.model.layers, MOST_STAGES, sum(len(pool.nodes) for pool in self.pools))
-        if self.model.supports_pipeline is False:
-            most = 1
+        most = min(self.model.layers, wish.most, sum(len(pool.nodes) for pool in self.pools))
         pipelines = [wish.pipeline] if wish.pipeline else range(1, most + 1)
         pairs = [(tensor, pipeline) for tensor in tensors for pipeline in pipelines]
         yield from sorted(pairs, key=lambda pair: (pair[0] * pair[1], pair[1]))

@@ -23,6 +23,9 @@ class ModelFacts:
     """Whether vLLM's class for the architecture can be cut into stages; None: not known."""
     backend: str | None = None
     """vLLM's platform in the serving image: cuda, rocm or cpu."""
+    ray: str | None = None
+    vllm: str | None = None
+    """Versions in the serving image."""
     inner_size: int | None = None
     """Width of a feed-forward, of the widest kind."""
     context: int | None = None

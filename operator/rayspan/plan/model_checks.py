@@ -7,6 +7,7 @@ from typing import Final
 
 from rayspan.api.v1alpha1 import Spec
 from rayspan.plan.facts import ModelFacts
+from rayspan.plan.guards import bars_stages, pair, told
 from rayspan.plan.layers import even_split
 from rayspan.plan.types import Invalid
 from rayspan.plan.words import count, listed
@@ -86,16 +87,15 @@ def heads_divisible(spec: Spec, model: ModelFacts | None) -> str | None:
 
 
 def pipeline_supported(spec: Spec, model: ModelFacts | None) -> str | None:
-    """vLLM's class for the architecture knows stages."""
+    """Nothing keeps the model in one stage."""
     pipeline = fixed_pipeline(spec)
-    if model is None or model.supports_pipeline is not False or pipeline is None or pipeline == 1:
+    if model is None or pipeline is None or pipeline == 1:
+        return None
+    guard = bars_stages(spec, model)
+    if guard is None:
         return None
     where = "spec.parallelism.stages" if spec.parallelism.stages else "spec.parallelism.pipeline"
-    return (
-        f"{where} asks for {count(pipeline, 'stage')}, but vLLM cannot cut "
-        f"{model.architecture or 'this architecture'} into stages: write pipeline: 1 and spread the model "
-        "over the GPUs of one node with spec.parallelism.tensor."
-    )
+    return f"{where} asks for {count(pipeline, 'stage')}, but {told(guard, model)}: {guard.instead}."
 
 
 def pod_template_shape(spec: Spec, model: ModelFacts | None) -> str | None:
@@ -145,6 +145,7 @@ def _kind(value: object) -> str:
 
 CHECKS: Final[tuple[Callable[[Spec, ModelFacts | None], str | None], ...]] = (
     pod_template_shape,
+    pair,
     stages_and_pipeline,
     layers_for_all,
     layers_known,

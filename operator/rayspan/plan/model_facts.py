@@ -169,6 +169,8 @@ def recalled(status: ModelStatus) -> ModelFacts:
         vocabulary_size=status.vocabulary_size,
         supports_pipeline=status.supports_pipeline,
         backend=status.backend,
+        ray=status.ray,
+        vllm=status.vllm,
         inner_size=status.inner_size,
         context=status.context,
         number_bytes=status.number_bytes or 2,

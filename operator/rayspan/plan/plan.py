@@ -24,6 +24,7 @@ from rayspan.plan.explanation import (
     tensor_sentence,
 )
 from rayspan.plan.facts import ModelFacts, NodeFacts
+from rayspan.plan.guards import bars_stages, told
 from rayspan.plan.layers import even_split
 from rayspan.plan.model_checks import contradiction, fixed_pipeline, given_layers
 from rayspan.plan.nodes import Stage, barred, matches, stage_selector
@@ -108,7 +109,7 @@ def agrees(running: Plan, spec: Spec, model: ModelFacts | None) -> bool:
         and fixed_pipeline(spec) in (None, running.pipeline)
         and given_layers(spec) in ((), running.layers)
         and (model is None or sum(running.layers) == model.layers)
-        and (model is None or model.supports_pipeline is not False or running.pipeline == 1)
+        and (model is None or running.pipeline == 1 or bars_stages(spec, model) is None)
         and all(stage.node_selector == stage_selector(spec, stage.index)[0] for stage in running.stages)
     )
 
@@ -165,11 +166,8 @@ def _pipeline(
             running.pipeline,
             f"{count(running.pipeline, 'pipeline stage')}, kept from the running deployment.",
         )
-    if model is not None and model.supports_pipeline is False:
-        return (
-            1,
-            f"1 pipeline stage: vLLM cannot cut {model.architecture or 'this architecture'} into stages.",
-        )
+    if model is not None and (guard := bars_stages(spec, model)):
+        return 1, f"1 pipeline stage: {told(guard, model)}."
     if cluster is None:
         return 1, "1 pipeline stage: spec.parallelism.pipeline is left out and the nodes are not known."
     selector, _ = stage_selector(spec, 0)

@@ -10,6 +10,7 @@ from rayspan.api.v1alpha1 import Spec
 from rayspan.plan.cut import MOST_STAGES, Cut, Cutter, Wish
 from rayspan.plan.explanation import gpus_sentence, left_out_sentence, placement_sentence
 from rayspan.plan.facts import ModelFacts
+from rayspan.plan.guards import bars_stages, told
 from rayspan.plan.memory import engine
 from rayspan.plan.model_checks import fixed_pipeline, given_layers
 from rayspan.plan.model_facts import as_loaded
@@ -38,7 +39,12 @@ def sized(spec: Spec, model: ModelFacts, cluster: Cluster, resource: str, replic
     if no := refusal(least, cluster, now=False):
         return no  # no node at all, whatever the cut
     wish = Wish(
-        spec.parallelism.tensor, fixed, given_layers(spec), replicas, not share_hosts(stages[: fixed or 0])
+        tensor=spec.parallelism.tensor,
+        pipeline=fixed,
+        layers=given_layers(spec),
+        replicas=replicas,
+        alone=not share_hosts(stages[: fixed or 0]),
+        most=1 if bars_stages(spec, model) else MOST_STAGES,
     )
     found = pools(cluster, stages)
     cut = _cut(spec, model, found, wish, free_slots) or _cut(spec, model, found, wish, slots)
@@ -83,7 +89,7 @@ def _plan(
         for stage, one in zip(wanted.stages, cut.stages, strict=True)
     )
     sentences = (
-        _size_sentence(spec, cut),
+        _size_sentence(spec, model, cut),
         *(_memory_sentence(index, cut, context) for index in range(len(cut.stages))),
         _layers_sentence(spec, cut),
         placement_sentence(planned),
@@ -100,7 +106,7 @@ def _plan(
     )
 
 
-def _size_sentence(spec: Spec, cut: Cut) -> str:
+def _size_sentence(spec: Spec, model: ModelFacts, cut: Cut) -> str:
     """Why so many GPUs."""
     layout = f"{count(cut.tensor, 'GPU')} per stage and {count(len(cut.stages), 'pipeline stage')}"
     fixed = [
@@ -114,6 +120,9 @@ def _size_sentence(spec: Spec, cut: Cut) -> str:
     if len(fixed) == 2:
         return f"{layout}, as spec.parallelism says."
     least = "the fewest GPUs that hold the weights and the cache of one request"
+    guard = bars_stages(spec, model)
+    if guard is not None and not fixed:
+        return f"{layout}, for {told(guard, model)}: {least}."
     if fixed:
         return f"{layout}: spec.parallelism.{fixed[0]} is given; {least}."
     stage = "" if len(cut.stages) > 1 else ", on one node, since one suffices"
