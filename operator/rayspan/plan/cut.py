@@ -21,10 +21,9 @@ from rayspan.plan.gpus import Gpu
 from rayspan.plan.memory import Engine, Memory, Need, Room
 from rayspan.plan.placement import Slots
 from rayspan.plan.pools import Pool
-from rayspan.plan.split import Problem, Segment, solve
+from rayspan.plan.split import Problem, Segment, place, solve
 from rayspan.plan.stage_time import (
     decode_seconds,
-    place,
     stage_seconds,
     step_seconds,
     vllm_default,

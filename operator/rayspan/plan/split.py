@@ -31,6 +31,13 @@ from dataclasses import dataclass
 FIRST, MIDDLE, LAST = "first", "middle", "last"
 
 
+def place(stage: int, stages: int) -> str:
+    """FIRST, MIDDLE or LAST; a single stage is LAST."""
+    if stage == stages - 1:
+        return LAST
+    return MIDDLE if stage else FIRST
+
+
 @dataclass(frozen=True)
 class Segment:
     """What could be one stage."""
@@ -116,13 +123,11 @@ class _Table:
                 self._fill(stage, kind)
 
     def _place(self, stage: int) -> str:
-        if stage == self.problem.stages - 1:
-            return LAST
-        return FIRST if stage == 0 else MIDDLE
+        return place(stage, self.problem.stages)
 
     def _fill(self, stage: int, kind: int) -> None:
-        problem, place = self.problem, self._place(stage)
-        if (place, kind) in self._classes or not problem.counts[kind]:
+        problem, where = self.problem, self._place(stage)
+        if (where, kind) in self._classes or not problem.counts[kind]:
             return
         cells: list[tuple[float, float]] = []
         rows: list[_Row] = []
@@ -130,16 +135,16 @@ class _Table:
         for begin in range(problem.layers):
             if begin not in begins:
                 ends = range(0)
-            elif place == LAST:
+            elif where == LAST:
                 ends = range(problem.layers, problem.layers + 1)
             else:
                 ends = range(begin + 1, problem.layers)
-            segments = [Segment(kind, place, begin, end) for end in ends]
+            segments = [Segment(kind, where, begin, end) for end in ends]
             times = [problem.seconds(segment) for segment in segments]
             rooms = [problem.capacity(segment) for segment in segments]
             rows.append((ends, times, [-room for room in rooms]))
             cells.extend(zip(times, rooms, strict=True))
-        self._classes[place, kind] = len(self.cells)
+        self._classes[where, kind] = len(self.cells)
         self.cells.append(cells)
         self._rows.append(rows)
 

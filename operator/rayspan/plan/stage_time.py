@@ -23,7 +23,7 @@ from itertools import accumulate
 from typing import Final
 
 from rayspan.plan.gpus import Gpu
-from rayspan.plan.split import FIRST, LAST, MIDDLE
+from rayspan.plan.split import FIRST, LAST, MIDDLE, place
 from rayspan.plan.weights import Weights
 
 SEQUENCES: Final = 32
@@ -74,13 +74,6 @@ def stage_seconds(work: Work, gpus: Sequence[Gpu], tensor: int, layers: Sequence
         decode_seconds(work, gpus[i], tensor, place(i, last + 1), ends[i] - layers[i], ends[i], last + 1)
         for i in range(last + 1)
     )
-
-
-def place(stage: int, stages: int) -> str:
-    """FIRST, MIDDLE or LAST; a single stage is LAST."""
-    if stage == stages - 1:
-        return LAST
-    return MIDDLE if stage else FIRST
 
 
 def step_seconds(stages: Sequence[float], gpus: Sequence[Gpu]) -> float:
