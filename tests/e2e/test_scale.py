@@ -10,6 +10,8 @@ from tests.kubectl import kubectl
 CONNECTIONS = 2
 """Of the client. None should be cut, and none was since the drain counts the requests of an ingress; before, it was
 one in each run. Until more runs have shown it, one per connection is let pass."""
+PAUSE = 0.5
+"""Seconds between a client's requests: what it asks for is computed by the cores that start the other replica."""
 TWO = {"desired": 2, "ready": 2}
 ONE = {"desired": 1, "ready": 1}
 
@@ -32,6 +34,7 @@ def test_a_second_replica_joins_and_the_first_goes_on_serving(llm: LLM, lifecycl
         llm.address,
         lambda: scale(llm, 2),
         lambda: llm.is_("Ready") and llm.status["replicas"] == TWO,
+        pause=PAUSE,
     )
     assert outcome.failed == 0, outcome.details
     assert before < llm.uids() and first < replicas(llm)
@@ -44,6 +47,7 @@ def test_of_two_replicas_one_dies_and_the_other_goes_on_serving(llm: LLM, lifecy
         lambda: llm.delete_pod(llm.stage_pod(1), "--grace-period=0", "--force"),
         lambda: llm.is_("Ready") and llm.status["replicas"] == TWO,
         noticed=lambda: llm.is_("Degraded"),
+        pause=PAUSE,
     )
     assert outcome.outage < FAIL_FAST, "the other replica went on serving"
     assert outcome.longest < FAIL_FAST, outcome.details
