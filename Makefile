@@ -11,7 +11,7 @@ export KUBECONFIG := $(CACHE)/cluster/kubeconfig
 export PATH := $(CACHE)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help cluster cluster-down images install demo run test lint types unit api serving e2e baseline crds golden env serving-env programs clean
+.PHONY: help cluster cluster-down images install demo run test lint types unit api serving e2e e2e-long baseline crds golden env serving-env programs clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,7 +45,7 @@ lint: env types ## Style, types, import contracts, drift of generated files
 	@$(RUN) python docs/generate.py --check
 
 types: env ## mypy, strict
-	@$(RUN) mypy $(SOURCES) --exclude '^tests/serving/' # those run in the serving environment
+	@$(RUN) mypy $(SOURCES) --exclude '^tests/(serving|load)/' # those run in the serving environment
 
 unit: env programs ## Tests without a cluster: planner, renderer, report, command line, chart
 	@$(PYTEST) tests/unit tests/golden
@@ -57,7 +57,10 @@ serving: serving-env ## Tests of what runs inside Ray, with real Ray and vLLM an
 	@$(CACHE)/serving-env/bin/python -m pytest -c serving_image/pyproject.toml tests/serving
 
 e2e: env ## Tests on the whole cluster: KubeRay, Ray Serve and vLLM for real
-	@$(PYTEST) -m "not baseline" tests/e2e
+	@$(PYTEST) -m "not long" tests/e2e
+
+e2e-long: env ## What takes longest and is not part of `make test`, but for the baseline
+	@$(PYTEST) -m long tests/e2e/test_new_cluster.py
 
 baseline: env ## The failures again, and the same ones of a RayService written by hand, to compare
 	@$(PYTEST) -m "" tests/e2e/test_failures.py tests/e2e/test_baseline.py

@@ -6,6 +6,7 @@ deployment takes over a minute to start. Needs ``make cluster images`` before; `
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -27,6 +28,7 @@ ORDER = (
     "test_bad_input",
     "test_changes",
     "test_scale",
+    "test_new_cluster",
     "test_failures",
     "test_delete",
     "test_plan",
@@ -169,6 +171,15 @@ def gpus(count: int) -> None:
     """Give both GPU nodes this many (fake) GPUs."""
     for node in ("gpu-a", "gpu-b"):
         subprocess.run([sys.executable, "-m", "dev", "gpus", node, str(count)], cwd=CHECKOUT, check=True)
+
+
+def tag_serving_image(name: str) -> None:
+    """Give the serving image another name on every node."""
+    for node in ("rayspan-head", "gpu-a", "gpu-b"):
+        socket = Path(os.environ["KUBECONFIG"]).parent / "nodes" / node / "containerd.sock"
+        ctr = ["ctr", "--address", str(socket), "-n", "k8s.io", "images", "tag", "--force"]
+        command = [*ctr, "localhost/rayspan/serving:dev", name]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 @pytest.fixture(scope="session")

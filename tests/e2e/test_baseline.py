@@ -14,7 +14,7 @@ from tests.e2e.llm import wait_for
 from tests.e2e.traffic import Traffic
 from tests.kubectl import get, kubectl
 
-pytestmark = pytest.mark.baseline
+pytestmark = pytest.mark.long
 NAMESPACE = "llm-baseline"
 MANIFEST = Path(__file__).parent / "baseline" / "rayservice.yaml"
 
