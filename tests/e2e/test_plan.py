@@ -38,8 +38,7 @@ def test_what_cannot_fit_is_told_and_starts_by_itself_when_it_can(unplanned: LLM
     told = unplanned.condition("PlanAccepted")["message"]
     print(f"\n{told}")
     assert (
-        "5 MiB of weights and 64 MiB of KV cache (kv_cache_memory_bytes) do not fit on 2 nodes with 1 GPU of 60"
-        in told
+        "5 MiB of weights and 64 MiB of KV cache (kv_cache_memory_bytes) do not fit on 2 nodes with " in told
     )
     memory(FOR_TWO)
     unplanned.wait("Ready", timeout=600)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -79,14 +80,16 @@ class Traffic:
             await asyncio.gather(*(self._one_after_another(session) for _ in range(self.concurrency)))
 
     async def _one_after_another(self, session: aiohttp.ClientSession) -> None:
-        url = await asyncio.to_thread(self.address)
+        url, served = "", False
         while not self._stop.is_set():
-            request = await ask(session, url, self.model, self.tokens)
-            self.requests.append(request)
-            await asyncio.sleep(self.pause if request.ok else 0.5)
-            if not request.ok:
-                with suppress(Refused):  # no Service at the moment
+            if not served:
+                with suppress(Refused, subprocess.TimeoutExpired):  # no Service, or no answer, at the moment
                     url = await asyncio.to_thread(self.address)
+            if url:
+                request = await ask(session, url, self.model, self.tokens)
+                self.requests.append(request)
+                served = request.ok
+            await asyncio.sleep(self.pause if served else 0.5)
 
     @property
     def failed(self) -> list[Request]:
