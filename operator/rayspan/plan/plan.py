@@ -57,12 +57,12 @@ def plan(
     resource = running.gpu_resource if running else _gpu_resource(spec, cluster)
     if cluster is not None:
         cluster = _of_one_resource(cluster, resource)
-    if running is not None and running.replicas >= replicas:
+    if running is not None:
         return _kept(running, spec, cluster, replicas)
-    if running is None and cluster is not None and model is not None and measurable(model, cluster):
+    if cluster is not None and model is not None and measurable(model, cluster):
         return sized(spec, model, cluster, resource, replicas)
-    tensor = running.tensor if running else spec.parallelism.tensor or 1
-    pipeline, why = _pipeline(spec, model, cluster, tensor, replicas, running)
+    tensor = spec.parallelism.tensor or 1
+    pipeline, why = _pipeline(spec, model, cluster, tensor, replicas)
     wanted = Wanted(
         tuple(Stage(index, *stage_selector(spec, index)) for index in range(pipeline)),
         tensor,
@@ -73,7 +73,7 @@ def plan(
         refused = refusal(wanted, cluster, now=spec.replicas > 0)
         if refused is not None:
             return refused
-    layers = given_layers(spec) or (running.layers if running else ()) or _even(model, pipeline)
+    layers = given_layers(spec) or _even(model, pipeline)
     stages = tuple(
         StagePlan(stage.index, layers[stage.index], stage.selector, holders(stage, cluster, tensor))
         for stage in wanted.stages
@@ -89,16 +89,18 @@ def plan(
     return Plan(tensor, stages, resource, tuple(s for s in sentences if s is not None), replicas)
 
 
-def _kept(running: Plan, spec: Spec, cluster: Cluster | None, replicas: int) -> Plan:
-    """The running plan, with the nodes that could hold its stages today."""
-    stages = tuple(
-        replace(
-            stage,
-            nodes=holders(Stage(stage.index, *stage_selector(spec, stage.index)), cluster, running.tensor),
-        )
-        for stage in running.stages
+def _kept(running: Plan, spec: Spec, cluster: Cluster | None, replicas: int) -> Answer:
+    """The running plan, with the nodes that could hold its stages today; more replicas than before have to fit."""
+    stages = [Stage(one.index, one.selector, stage_selector(spec, one.index)[1]) for one in running.stages]
+    if cluster is not None and running.replicas < replicas:
+        wanted = Wanted(tuple(stages), running.tensor, replicas, running.gpu_resource)
+        if no := refusal(wanted, cluster, now=spec.replicas > 0):
+            return no
+    found = tuple(
+        replace(one, nodes=holders(stage, cluster, running.tensor))
+        for one, stage in zip(running.stages, stages, strict=True)
     )
-    return replace(running, stages=stages, replicas=replicas)
+    return replace(running, stages=found, replicas=replicas)
 
 
 def agrees(running: Plan, spec: Spec, model: ModelFacts | None) -> bool:
@@ -154,18 +156,12 @@ def _pipeline(
     cluster: Cluster | None,
     tensor: int,
     replicas: int,
-    running: Plan | None,
 ) -> tuple[int, str]:
     """Number of stages, and the sentence that says why."""
     fixed = fixed_pipeline(spec)
     if fixed is not None:
         where = "spec.parallelism.stages" if spec.parallelism.stages else "spec.parallelism.pipeline"
         return fixed, f"{count(fixed, 'pipeline stage')}, as {where} says."
-    if running is not None:
-        return (
-            running.pipeline,
-            f"{count(running.pipeline, 'pipeline stage')}, kept from the running deployment.",
-        )
     if model is not None and (guard := bars_stages(spec, model)):
         return 1, f"1 pipeline stage: {told(guard, model)}."
     if cluster is None:

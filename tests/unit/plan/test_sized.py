@@ -181,3 +181,16 @@ def test_each_replica_has_gpus_of_its_own() -> None:
     found = planned(plan(spec(replicas=2), LLAMA, machines(4, 1, H100, 80), None))
     assert found.layout == "TP1xPP2"
     assert isinstance(plan(spec(replicas=3), LLAMA, machines(4, 1, H100, 80), None), Unplaceable)
+
+
+def test_more_replicas_keep_the_cut_and_its_pools() -> None:
+    nodes = (*machines(4, 1, A100, 40), *machines(2, 1, H100, 80))
+    one = planned(plan(spec(), LLAMA, nodes, None))
+    assert all(stage.pool for stage in one.stages)
+    more = (*nodes, *machines(2, 1, H100, 80, first=2))
+    two = planned(plan(spec(replicas=2), LLAMA, more, one))
+    assert (two.replicas, two.layers) == (2, one.layers)
+    assert [stage.pool for stage in two.stages] == [stage.pool for stage in one.stages]
+    assert [stage.holding for stage in two.stages] == [stage.holding for stage in one.stages]
+    told = refused(plan(spec(replicas=2), LLAMA, nodes, one))
+    assert told.startswith("2 replicas x 2 stages x 1 GPU = 4 GPUs"), told
