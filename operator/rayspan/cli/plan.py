@@ -89,9 +89,9 @@ def _answer(deployment: LLMDeployment, options: argparse.Namespace) -> Answer:
 
     model = given.model(deployment.spec, options)
     nodes = given.nodes(options.nodes) if options.nodes else None
-    if model is None or model.weights is None or nodes is None:
-        known, seen = asyncio.run(_from_cluster(deployment, options, model is None, nodes is None))
-        model, nodes = model or known, seen if nodes is None else nodes
+    if nodes is None:
+        known, nodes = asyncio.run(_from_cluster(deployment, options))
+        model = known if known and (model is None or model.weights is None) else model
     if model is None:
         raise WrongInput(
             f"nothing is known of the model of {deployment.metadata.name}: give its config.json with --model-config, "
@@ -101,19 +101,17 @@ def _answer(deployment: LLMDeployment, options: argparse.Namespace) -> Answer:
 
 
 async def _from_cluster(
-    deployment: LLMDeployment, options: argparse.Namespace, wants_model: bool, wants_nodes: bool
-) -> tuple[ModelFacts | None, list[NodeFacts] | None]:
-    if not wants_model and not wants_nodes:
-        return None, None
+    deployment: LLMDeployment, options: argparse.Namespace
+) -> tuple[ModelFacts | None, list[NodeFacts]]:
+    """What the cluster knows of the model, and its nodes."""
     namespace = options.namespace or (
         deployment.metadata.namespace
         if deployment.metadata.namespace != "default"
         else current_namespace(options.kubeconfig)
     )
 
-    async def question(client: Client) -> tuple[ModelFacts | None, list[NodeFacts] | None]:
-        model = await _inspected(client, deployment, namespace) if wants_model else None
-        return model, await _nodes(client, deployment, namespace) if wants_nodes else None
+    async def question(client: Client) -> tuple[ModelFacts | None, list[NodeFacts]]:
+        return await _inspected(client, deployment, namespace), await _nodes(client, deployment, namespace)
 
     return await ask(options.kubeconfig, question)
 
