@@ -119,12 +119,23 @@ class ModelConfig:
             return self
 
 
+def address(model: str) -> tuple[str, str]:
+    """(scheme, the rest) of a path, a hub id or a URL."""
+    scheme, separator, rest = model.partition("://")
+    return (scheme, rest) if separator else ("file" if model.startswith("/") else "hf", model)
+
+
+def file_system(scheme: str) -> Any:
+    """pyarrow's, for s3 or gs."""
+    from pyarrow import fs
+
+    return fs.S3FileSystem() if scheme == "s3" else fs.GcsFileSystem()
+
+
 def read_config(model: str, revision: str = "") -> ModelConfig:
     """The config.json of a model: a path, file://, a hub id, hf://, s3:// or gs://. Unreadable with a sentence if
     that cannot be."""
-    scheme, separator, rest = model.partition("://")
-    if not separator:
-        scheme, rest = ("file" if model.startswith("/") else "hf"), model
+    scheme, rest = address(model)
     if scheme == "file":
         text = from_folder(Path(rest))
     elif scheme == "hf":
@@ -194,15 +205,12 @@ def from_hub(repository: str, revision: str) -> str:
 
 def from_bucket(scheme: str, path: str) -> str:
     try:
-        from pyarrow import fs
+        with file_system(scheme).open_input_stream(f"{path.rstrip('/')}/{NAME}") as file:
+            return str(file.read().decode())
     except ImportError as error:
         raise Unreadable(
             "ImageIncomplete", f"The serving image has no pyarrow, which {scheme}:// needs."
         ) from error
-    try:
-        system = fs.S3FileSystem() if scheme == "s3" else fs.GcsFileSystem()
-        with system.open_input_stream(f"{path.rstrip('/')}/{NAME}") as file:
-            return str(file.read().decode())
     except FileNotFoundError as error:
         raise Unreadable("ModelNotFound", f"There is no {scheme}://{path.rstrip('/')}/{NAME}.") from error
     except Exception as error:

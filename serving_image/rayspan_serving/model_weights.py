@@ -15,6 +15,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from rayspan_serving.model_config import address, file_system
+
 SUFFIX = ".safetensors"
 LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
 EXPERT = re.compile(r"\.experts\.|\.experts_")
@@ -28,9 +30,7 @@ Sizes = dict[str, int]
 
 def sizes(model: str, revision: str = "") -> Sizes | None:
     """Of all tensors; None where no safetensors file can be read: then the config has to do."""
-    scheme, separator, rest = model.partition("://")
-    if not separator:
-        scheme, rest = ("file" if model.startswith("/") else "hf"), model
+    scheme, rest = address(model)
     try:
         if scheme == "hf":
             found = of_hub(rest, revision)
@@ -58,7 +58,7 @@ def of_hub(repository: str, revision: str) -> Sizes:
 def bucket(scheme: str, path: str) -> Iterator[Any]:
     from pyarrow import fs
 
-    system = fs.S3FileSystem() if scheme == "s3" else fs.GcsFileSystem()
+    system = file_system(scheme)
     for found in sorted(system.get_file_info(fs.FileSelector(path.rstrip("/"))), key=lambda info: info.path):
         if found.path.endswith(SUFFIX):
             yield system.open_input_file(found.path)

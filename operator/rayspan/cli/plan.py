@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rayspan.cli import given
 from rayspan.cli.connection import ask, current_namespace
 from rayspan.cli.errors import WrongInput
+from rayspan.cli.screen import show
 
 if TYPE_CHECKING:
     from rayspan.api.v1alpha1 import LLMDeployment
@@ -43,23 +44,14 @@ def execute(options: argparse.Namespace) -> int:
 
     answers = [(each, _answer(each, options)) for each in read_deployments(options.filename)]
     if options.output == "table":
-        from rich.console import Console, Group
+        from rich.console import Group
 
         from rayspan.cli.plan_view import view
 
-        Console(highlight=False, width=None if _wide() else 140).print(
-            Group(*(view(deployment, answer) for deployment, answer in answers))
-        )
+        show(Group(*(view(deployment, answer) for deployment, answer in answers)), columns=140)
     else:
         _print([_document(deployment, answer) for deployment, answer in answers], options.output)
     return FITS if all(isinstance(answer, Plan) for _, answer in answers) else DOES_NOT
-
-
-def _wide() -> bool:
-    import os
-    import sys
-
-    return sys.stdout.isatty() or "COLUMNS" in os.environ
 
 
 def _print(documents: list[dict[str, Any]], output: str) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import sys
 import time
 from typing import Any
 
 from rayspan.cli.connection import ask, current_namespace
 from rayspan.cli.errors import Failure
+from rayspan.cli.screen import show
 
 Document = dict[str, Any]
 
@@ -48,13 +47,9 @@ def _show(document: Document, output: str) -> None:
 
         print(to_yaml([document]), end="", flush=True)
     else:
-        from rich.console import Console
-
         from rayspan.cli.status_view import view
 
-        # A pipe has no width of its own, and 80 columns would cut what a person wants to find there.
-        wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
-        Console(highlight=False, width=wide).print(view(document))
+        show(view(document), columns=160)
 
 
 async def _read(options: argparse.Namespace) -> Document:

@@ -15,13 +15,9 @@ models with states under a tenth.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from rayspan.plan import model_config as kinds
 from rayspan.plan.model_config import Config
-
-DTYPE_BYTES: Final = {"fp8": 1, "fp8_e4m3": 1, "fp8_e5m2": 1, "float32": 4, "float": 4}
-"""vLLM's cache_dtype and dtype names that are not 2 bytes."""
 
 
 @dataclass(frozen=True)

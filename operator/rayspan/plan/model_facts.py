@@ -106,25 +106,16 @@ def as_loaded(facts: ModelFacts, arguments: Mapping[str, Any]) -> ModelFacts:
     return replace(facts, weights=sizes, caches=caches, number_bytes=number)
 
 
+_SHARED: Final = (ModelFacts.__dataclass_fields__.keys() & ModelStatus.model_fields.keys()) - {"weights"}
+"""What facts and status call by the same name."""
+
+
 def recorded(facts: ModelFacts, **about: Any) -> ModelStatus:
     """The facts as the status keeps them; ``about``: its other fields."""
-    return ModelStatus(
-        layers=facts.layers,
-        architecture=facts.architecture,
-        attention_heads=facts.attention_heads,
-        kv_heads=facts.kv_heads,
-        hidden_size=facts.hidden_size,
-        vocabulary_size=facts.vocabulary_size,
-        supports_pipeline=facts.supports_pipeline,
-        inner_size=facts.inner_size,
-        context=facts.context,
-        number_bytes=facts.number_bytes,
-        quantized=facts.quantized or None,
-        experts=facts.experts or None,
-        experts_per_token=facts.experts_per_token or None,
-        weights=_recorded(facts.weights, facts.caches) if facts.weights else None,
-        **about,
-    )
+    known = {name: getattr(facts, name) for name in _SHARED}
+    known |= {name: known[name] or None for name in ("quantized", "experts", "experts_per_token")}
+    weights = _recorded(facts.weights, facts.caches) if facts.weights else None
+    return ModelStatus(**{**known, "weights": weights, **about})
 
 
 def _recorded(sizes: Weights, caches: Sequence[LayerCache]) -> WeightsStatus:
@@ -161,22 +152,7 @@ def recalled(status: ModelStatus) -> ModelFacts:
         source=status.weights.source,
     )
     return ModelFacts(
-        layers=status.layers,
-        architecture=status.architecture,
-        attention_heads=status.attention_heads,
-        kv_heads=status.kv_heads,
-        hidden_size=status.hidden_size,
-        vocabulary_size=status.vocabulary_size,
-        supports_pipeline=status.supports_pipeline,
-        backend=status.backend,
-        ray=status.ray,
-        vllm=status.vllm,
-        inner_size=status.inner_size,
-        context=status.context,
-        number_bytes=status.number_bytes or 2,
-        quantized=bool(status.quantized),
-        experts=status.experts or 0,
-        experts_per_token=status.experts_per_token or 0,
+        **status.model_dump(include=set(_SHARED), exclude_none=True),
         weights=sizes or None,
         caches=tuple(
             LayerCache(run.token_cache_bytes, run.window, run.state_cache_bytes, run.kv_heads) for run in each

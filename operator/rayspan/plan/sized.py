@@ -15,8 +15,8 @@ from rayspan.plan.memory import engine
 from rayspan.plan.model_checks import fixed_pipeline, given_layers
 from rayspan.plan.model_facts import as_loaded
 from rayspan.plan.nodes import Stage, stage_selector
-from rayspan.plan.placement import Cluster, Slots, Wanted, free_slots, holders, refusal, slots
-from rayspan.plan.pools import Pool, pools, share_hosts
+from rayspan.plan.placement import Cluster, Wanted, free_slots, holders, refusal, slots
+from rayspan.plan.pools import pools, share_hosts
 from rayspan.plan.shortage import shortage_sentence
 from rayspan.plan.stage_time import SEQUENCES, vllm_default
 from rayspan.plan.types import Answer, Holding, Plan, StagePlan, Unplaceable
@@ -46,10 +46,13 @@ def sized(spec: Spec, model: ModelFacts, cluster: Cluster, resource: str, replic
         alone=not share_hosts(stages[: fixed or 0]),
         most=1 if bars_stages(spec, model) else MOST_STAGES,
     )
-    found = pools(cluster, stages)
-    cut = _cut(spec, model, found, wish, free_slots) or _cut(spec, model, found, wish, slots)
+    found, settings = pools(cluster, stages), engine(spec.engine.args or {}, model)
+    cut = next(
+        filter(None, (Cutter(model, settings, found, offer).first(wish) for offer in (free_slots, slots))),
+        None,
+    )
     if cut is None:
-        return Unplaceable(shortage_sentence(model, engine(spec.engine.args or {}, model), found, wish))
+        return Unplaceable(shortage_sentence(model, settings, found, wish))
     chosen = tuple(
         replace(stage, selector=dict(sorted({**one.pool.labels, **stage.selector}.items())))
         for stage, one in zip(stages, cut.stages, strict=False)
@@ -57,7 +60,7 @@ def sized(spec: Spec, model: ModelFacts, cluster: Cluster, resource: str, replic
     wanted = Wanted(chosen, cut.tensor, replicas, resource)
     if no := refusal(wanted, cluster, now=spec.replicas > 0):
         return no
-    return _plan(spec, model, cut, wanted, stages, cluster)
+    return _plan(spec, model, cut, wanted, stages, cluster, settings.context)
 
 
 def _of_known_memory(cluster: Cluster) -> Cluster:
@@ -69,14 +72,15 @@ def _of_known_memory(cluster: Cluster) -> Cluster:
     return Cluster(cluster.nodes, {**unknown, **cluster.barred})
 
 
-def _cut(spec: Spec, model: ModelFacts, found: Sequence[Pool], wish: Wish, offer: Slots) -> Cut | None:
-    return Cutter(model, engine(spec.engine.args or {}, model), found, offer).first(wish)
-
-
 def _plan(
-    spec: Spec, model: ModelFacts, cut: Cut, wanted: Wanted, stages: Sequence[Stage], cluster: Cluster
+    spec: Spec,
+    model: ModelFacts,
+    cut: Cut,
+    wanted: Wanted,
+    stages: Sequence[Stage],
+    cluster: Cluster,
+    context: int,
 ) -> Plan:
-    context = engine(spec.engine.args or {}, model).context
     planned = tuple(
         StagePlan(
             index=stage.index,

@@ -24,7 +24,7 @@ With ``S`` the number of ways to count ``p`` stages over ``K`` kinds (``S = 1 + 
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -86,26 +86,14 @@ def solve(problem: Problem) -> Solution | None:
     if table.search(float("inf"), 0.0) is None:
         return None
     times = sorted({time for row in table.cells for time, room in row if room >= 0})
-    seconds = times[_first(times, lambda time: table.search(time, 0.0) is not None)]
+    seconds = times[bisect_left(times, True, key=lambda time: table.search(time, 0.0) is not None)]
     rooms = sorted(
         {room for row in table.cells for time, room in row if room >= 0 and time <= seconds}, reverse=True
     )
-    capacity = rooms[_first(rooms, lambda room: table.search(seconds, room) is not None)]
+    capacity = rooms[bisect_left(rooms, True, key=lambda room: table.search(seconds, room) is not None)]
     found = table.search(seconds, capacity)
     assert found is not None
     return Solution(*found, seconds, capacity)
-
-
-def _first(values: Sequence[float], true: Callable[[float], bool]) -> int:
-    """Index of the first value for which it is true; it is true for the last and stays true after the first."""
-    low, high = 0, len(values) - 1
-    while low < high:
-        middle = (low + high) // 2
-        if true(values[middle]):
-            high = middle
-        else:
-            low = middle + 1
-    return low
 
 
 class _Table:

@@ -1,11 +1,10 @@
-"""How long a stage takes: for a decode step of one micro-batch, and for a token of prefill.
+"""How long a stage takes for a decode step of one micro-batch. Prefill is not counted yet.
 
 With the constants of a GPU (:mod:`.gpus`), ``t`` GPUs of the stage, and per layer the bytes of weights that a step
 reads::
 
     decode  = cost of the place + layers x (cost of a layer [+ cost of agreeing, t > 1])
               + (bytes read + bytes of the head, on the last stage) / (t x bandwidth)
-    prefill = 2 x parameters / (t x flops), per token
 
 Of experts a step reads those that at least one of the ``b`` sequences is sent to: with ``e`` of ``E`` experts per
 token, a share of ``1 - (1 - e/E)^b``, as if the router chose evenly. Reading KV cache is left out: it grows with
