@@ -18,6 +18,7 @@ import yaml
 
 from tests.api.server import api_server, free_port
 from tests.conftest import CRDS
+from tests.inspected import ANSWER
 from tests.kubectl import Refused, apply, get, kubectl
 
 IMAGE = "localhost/rayspan/no-such-image:1"
@@ -154,7 +155,7 @@ def deployment(namespace: str, name: str = "tiny", **spec: Any) -> dict[str, Any
     }
 
 
-def apply_inspected(document: dict[str, Any], layers: int = 8) -> None:
+def apply_inspected(document: dict[str, Any]) -> None:
     """Apply a deployment and stand in for the kubelet: run the inspection Job's pod to its answer."""
     apply(document)
     namespace, name = document["metadata"]["namespace"], document["metadata"]["name"]
@@ -171,8 +172,7 @@ def apply_inspected(document: dict[str, Any], layers: int = 8) -> None:
         "spec": template["spec"],
     }
     kubectl("create", "-f", "-", stdin=json.dumps(pod))
-    answer = {"model": {"layers": layers}, "versions": {"vllm": "0.29.0"}}
-    ended = {"exitCode": 0, "reason": "Completed", "message": json.dumps(answer)}
+    ended = {"exitCode": 0, "reason": "Completed", "message": json.dumps(ANSWER)}
     container = {
         "name": "inspect",
         "ready": False,
