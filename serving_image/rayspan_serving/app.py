@@ -18,6 +18,7 @@ from rayspan_serving.server import LLMServer
 
 INGRESS = "OpenAiIngress"
 SERVER_PREFIX = "LLMServer:"
+STAGE_WORKER = "rayspan_serving.stage_worker.StageWorker"
 
 SERVER_DEFAULTS: dict[str, Any] = {
     "request_router_config": {"request_router_class": "rayspan_serving.router:Router"},
@@ -45,9 +46,11 @@ def build(args: dict[str, Any]) -> Application:
 
 
 def with_defaults(config: LLMConfig) -> LLMConfig:
-    """Tokens are handed on as they come (Ray would gather them for 50 ms), the router is ours, and a model in a
-    folder is taken from there."""
+    """Tokens are handed on as they come (Ray would gather them for 50 ms), the router is ours, stages are timed,
+    and a model in a folder is taken from there."""
     config.experimental_configs.setdefault("stream_batching_interval_ms", 0)
+    if int(config.engine_kwargs.get("pipeline_parallel_size") or 1) > 1:
+        config.engine_kwargs.setdefault("worker_cls", STAGE_WORKER)
     if str(cast(ModelLoadingConfig, config.model_loading_config).model_source).startswith("/"):
         config.callback_config.callback_class = "rayspan_serving.node_init:NothingToFetch"
     config.deployment_config = fixed_count(SERVER_DEFAULTS, config.deployment_config)

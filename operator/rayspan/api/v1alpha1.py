@@ -237,6 +237,16 @@ class StagePlanStatus(Model):
     headroom_gib: float | None = Field(default=None, alias="headroomGiB", description="What stays free.")
 
 
+class SuggestionStatus(Model):
+    """A better cut, by the times that the stages were seen to take. Nothing is moved for it by itself."""
+
+    layers: Annotated[list[int], Field(max_length=64)] = Field(
+        description="Layers of each stage: for spec.parallelism.stages."
+    )
+    gain_percent: int = Field(description="Steps per second more, under load.")
+    message: Sentence = Field(description="What was seen, and what would be gained.")
+
+
 class PlanStatus(Model):
     """The cut, and why."""
 
@@ -251,6 +261,9 @@ class PlanStatus(Model):
     kv_cache_tokens: int | None = Field(default=None, description="Tokens that the KV cache holds.")
     explanation: Annotated[list[Sentence], Field(max_length=32)] | None = Field(
         default=None, description="One sentence per decision."
+    )
+    suggestion: SuggestionStatus | None = Field(
+        default=None, description="A better cut for what runs, while one is known."
     )
 
 

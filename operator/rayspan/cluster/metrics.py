@@ -28,6 +28,8 @@ HISTOGRAMS: Final = (
 VALUES: Final = (
     "ray_rayspan_requests_total",
     "ray_rayspan_output_tokens_total",
+    "ray_rayspan_stage_seconds_total",
+    "ray_rayspan_stage_steps_total",
     "ray_vllm_num_requests_running",
     "ray_vllm_num_requests_waiting",
     "ray_vllm_kv_cache_usage_perc",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Final
 
 from rayspan.cluster.covers import quantity
 from rayspan.render import names, recorded_endpoint
+from rayspan.report.moments import moment
 from rayspan.report.observed import PodView, RayClusterView, RayServiceView, WorkerGroupView
 
 _SUSPENDED: Final = frozenset({"RayClusterSuspending", "RayClusterSuspended"})
@@ -20,7 +20,7 @@ Object = dict[str, Any]
 
 def seconds(timestamp: str | None) -> float:
     """An RFC 3339 time as seconds since the epoch; 0: none."""
-    return datetime.fromisoformat(timestamp).timestamp() if timestamp else 0.0
+    return moment(timestamp) if timestamp else 0.0
 
 
 def gpus_of(pod_spec: Object, resource: str) -> int:

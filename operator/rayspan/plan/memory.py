@@ -37,6 +37,17 @@ LARGE_GPU: Final = 70 * GIB
 """From here vLLM takes the larger defaults (``get_batch_defaults`` in vllm/engine/arg_utils.py)."""
 
 
+ARGUMENTS: Final = (
+    "gpu_memory_utilization",
+    "max_num_batched_tokens",
+    "max_num_seqs",
+    "kv_cache_memory_bytes",
+    "enforce_eager",
+    "max_model_len",
+)
+"""Engine arguments that memory depends on."""
+
+
 @dataclass(frozen=True)
 class Engine:
     """The engine arguments that memory depends on, with vLLM's defaults."""

@@ -12,6 +12,7 @@ from rayspan.api.v1alpha1 import LayersStatus, ModelStatus, WeightsStatus
 from rayspan.plan import model_config, weights
 from rayspan.plan.cache import LayerCache, layer_caches
 from rayspan.plan.facts import ModelFacts
+from rayspan.plan.memory import ARGUMENTS as MEMORY_ARGUMENTS
 from rayspan.plan.model_config import Incomplete
 from rayspan.plan.weights import DTYPE_BYTES, Weights
 
@@ -104,6 +105,15 @@ def as_loaded(facts: ModelFacts, arguments: Mapping[str, Any]) -> ModelFacts:
     scale = cached / facts.number_bytes
     caches = tuple(replace(cache, token_bytes=round(cache.token_bytes * scale)) for cache in facts.caches)
     return replace(facts, weights=sizes, caches=caches, number_bytes=number)
+
+
+SIZING: Final = ("dtype", "quantization", "kv_cache_dtype", *MEMORY_ARGUMENTS)
+"""Engine arguments that sizes depend on."""
+
+
+def sizing(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the arguments that sizes depend on."""
+    return {name: arguments[name] for name in SIZING if name in arguments}
 
 
 _SHARED: Final = (ModelFacts.__dataclass_fields__.keys() & ModelStatus.model_fields.keys()) - {"weights"}

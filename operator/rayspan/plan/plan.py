@@ -5,8 +5,9 @@ left out is filled in (:mod:`.cut`); the whole is checked against the nodes (:mo
 the model or of the GPUs are not known, it is filled in without them: one GPU per stage, one stage per GPU node that
 fits, shared by the replicas, layers by :func:`.layers.even_split`.
 
-A plan that runs is kept as long as it agrees with the spec: nodes that come and go do not move a
-deployment, and a stage whose node is gone is the scheduler's and the diagnosis' matter, not a refusal.
+A plan that runs is kept as long as it agrees with the spec, and was sized for its engine arguments: nodes that come
+and go do not move a deployment, and a stage whose node is gone is the scheduler's and the diagnosis' matter, not a
+refusal.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from rayspan.plan.facts import ModelFacts, NodeFacts
 from rayspan.plan.guards import bars_stages, told
 from rayspan.plan.layers import even_split
 from rayspan.plan.model_checks import contradiction, fixed_pipeline, given_layers
+from rayspan.plan.model_facts import sizing
 from rayspan.plan.nodes import Stage, barred, matches, stage_selector
 from rayspan.plan.placement import Cluster, Wanted, free_slots, holders, refusal, slots
 from rayspan.plan.sized import measurable, sized
@@ -112,6 +114,7 @@ def agrees(running: Plan, spec: Spec, model: ModelFacts | None) -> bool:
         and given_layers(spec) in ((), running.layers)
         and (model is None or sum(running.layers) == model.layers)
         and (model is None or running.pipeline == 1 or bars_stages(spec, model) is None)
+        and running.sized_for in (None, sizing(spec.engine.args or {}))
         and all(stage.node_selector == stage_selector(spec, stage.index)[0] for stage in running.stages)
     )
 

@@ -13,7 +13,7 @@ from rayspan.plan.facts import ModelFacts
 from rayspan.plan.guards import bars_stages, told
 from rayspan.plan.memory import engine
 from rayspan.plan.model_checks import fixed_pipeline, given_layers
-from rayspan.plan.model_facts import as_loaded
+from rayspan.plan.model_facts import as_loaded, sizing
 from rayspan.plan.nodes import Stage, stage_selector
 from rayspan.plan.placement import Cluster, Wanted, free_slots, holders, refusal, slots
 from rayspan.plan.pools import pools, share_hosts
@@ -107,6 +107,7 @@ def _plan(
         tuple(sentence for sentence in sentences if sentence)[:32],
         wanted.replicas,
         None if cut.requests == inf else int(cut.requests * context),
+        sizing(spec.engine.args or {}),
     )
 
 

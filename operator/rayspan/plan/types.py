@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class Plan:
     """Whole pipelines that the nodes were found to hold when it was planned."""
     cache_tokens: int | None = None
     """Tokens that the KV cache of one replica is going to hold; None: not known."""
+    sized_for: Mapping[str, Any] | None = None
+    """The engine arguments that its sizes are for, of those that sizes depend on; None: it was planned without."""
 
     @property
     def pipeline(self) -> int:

@@ -23,6 +23,7 @@ def recorded(plan: Plan) -> str:
         "replicas": plan.replicas,
         "stages": [_stage(stage) for stage in plan.stages],
         **({} if plan.cache_tokens is None else {"cacheTokens": plan.cache_tokens}),
+        **({} if plan.sized_for is None else {"sizedFor": dict(sorted(plan.sized_for.items()))}),
         "explanation": list(plan.explanation),
     }
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
@@ -57,6 +58,7 @@ def recorded_plan(annotations: Mapping[str, str]) -> Plan | None:
             explanation=tuple(map(str, document["explanation"])),
             replicas=int(document["replicas"]),
             cache_tokens=document.get("cacheTokens"),
+            sized_for=document.get("sizedFor"),
         )
     except (KeyError, TypeError, ValueError):
         return None

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rayspan.api.v1alpha1 import PlanStatus, StagePlanStatus
+from rayspan.api.v1alpha1 import PlanStatus, StagePlanStatus, SuggestionStatus
 from rayspan.plan.memory import GIB
 from rayspan.plan.types import Plan
 from rayspan.report.words import message
 
 
-def plan_status(plan: Plan, replicas: int, explained: Sequence[str] | None = None) -> PlanStatus:
+def plan_status(
+    plan: Plan,
+    replicas: int,
+    explained: Sequence[str] | None = None,
+    suggestion: SuggestionStatus | None = None,
+) -> PlanStatus:
     """``explained``: the sentences of before, for a plan that was read back without any."""
     return PlanStatus(
         tensor=plan.tensor,
@@ -23,6 +28,7 @@ def plan_status(plan: Plan, replicas: int, explained: Sequence[str] | None = Non
         explanation=[message(sentence) for sentence in plan.explanation][:32]
         or list(explained or ())
         or None,
+        suggestion=suggestion,
     )
 
 

@@ -26,6 +26,7 @@ from rayspan.report.observed import Unknown
 from rayspan.report.placement import StageState
 from rayspan.report.plan import plan_status
 from rayspan.report.scene import Finding, Scene, known
+from rayspan.report.stage_times import suggestion
 from rayspan.report.traffic import ended, traffic
 from rayspan.report.window import Window
 
@@ -53,7 +54,7 @@ def status(given: Input) -> Status:
         replicas=Replicas(desired=scene.desired, ready=_ready(scene, found)),
         selector=given.selector,
         model=given.model,
-        plan=_plan(scene),
+        plan=_plan(scene, window),
         stages=_stages(scene),
         latency=scene.latency if scene.desired else None,
         traffic=traffic(window, running) if scene.desired else None,
@@ -126,14 +127,14 @@ def _condition(given: Input, kind: ConditionType, finding: Finding) -> Condition
     )
 
 
-def _plan(scene: Scene) -> PlanStatus | None:
+def _plan(scene: Scene, window: Window) -> PlanStatus | None:
     plan = scene.plan
     if plan is None:
         # Refused or still being looked at: what runs, if anything, is what was planned before.
         return scene.given.deployment.status.plan if scene.ray_service else None
     old = scene.given.deployment.status.plan
     explained = old.explanation if old and plan is scene.given.last_good else None
-    return plan_status(plan, scene.desired, explained)
+    return plan_status(plan, scene.desired, explained, suggestion(scene, window))
 
 
 def _stages(scene: Scene) -> list[StageStatus] | None:

@@ -177,6 +177,18 @@ def test_the_same_facts_give_the_same_plan_and_a_running_one_stays() -> None:
     assert planned(plan(spec(), LLAMA, more, found)).layout == found.layout
 
 
+def test_engine_arguments_that_sizes_depend_on_are_planned_for_anew() -> None:
+    nodes = machines(4, 1, H100, 80)
+    running = planned(plan(spec(), LLAMA, nodes, None))
+    assert (running.layout, running.sized_for) == ("TP1xPP2", {"max_model_len": 8192})
+    assert planned(plan(spec(seed=7), LLAMA, nodes, running)).cache_tokens == running.cache_tokens
+    halved = planned(plan(spec(quantization="fp8", enforce_eager=True), LLAMA, nodes, running))
+    assert halved.layout == "TP1xPP1"
+    longer = planned(plan(spec(max_model_len=131072), LLAMA, nodes, running))
+    assert longer.layout == "TP1xPP3"
+    assert "131072" in refused(plan(spec(max_model_len=131072), LLAMA, nodes[:2], running))
+
+
 def test_each_replica_has_gpus_of_its_own() -> None:
     found = planned(plan(spec(replicas=2), LLAMA, machines(4, 1, H100, 80), None))
     assert found.layout == "TP1xPP2"

@@ -1,0 +1,68 @@
+"""vLLM's worker with a clock around the model: its engine argument `worker_cls`, for pipelines.
+
+A stage works on a step in the runner's `execute_model` and, on the last stage, in its sampling. Only one call within
+them waits for another stage: that for the received tensors, when they are first used. Sending them on, and telling
+all stages which tokens were sampled, lies outside.
+"""
+
+from typing import Any
+
+import torch
+from vllm.distributed.parallel_state import get_pp_group, get_tp_group
+from vllm.platforms import current_platform
+from vllm.v1.kv_cache_interface import KVCacheConfig
+from vllm.v1.worker.gpu_worker import AsyncIntermediateTensors
+
+from rayspan_serving.stage_clock import DeviceClock, HostClock, kind
+from rayspan_serving.stage_meter import StageMeter
+
+if current_platform.is_cpu():
+    from vllm.v1.worker.cpu_worker import CPUWorker as Worker
+else:
+    from vllm.v1.worker.gpu_worker import Worker
+
+
+class StageWorker(Worker):
+    _meter: StageMeter | None = None
+
+    def init_device(self) -> None:
+        super().init_device()
+        if get_tp_group().rank_in_group:
+            return  # the other tensor ranks of a stage work in step with the first
+        self._meter = StageMeter(get_pp_group().rank_in_group)
+        put_clock(self.model_runner, self._meter, get_pp_group().is_last_rank)
+
+    def initialize_from_config(self, kv_cache_config: KVCacheConfig) -> None:
+        super().initialize_from_config(kv_cache_config)
+        if self._meter is not None:
+            model = self.model_runner.get_model()
+            parts = [part.untyped_storage() for part in (*model.parameters(), *model.buffers())]
+            weights = {part.data_ptr(): part.nbytes() for part in parts}  # tied ones once
+            cache = sum(tensor.size for tensor in kv_cache_config.kv_cache_tensors)
+            self._meter.holds(sum(weights.values()), cache)
+
+
+def put_clock(runner: Any, meter: StageMeter, last: bool) -> None:
+    """Have the runner's steps timed."""
+    clock = (
+        HostClock(meter)
+        if current_platform.is_cpu()
+        else DeviceClock(meter, lambda: torch.cuda.Event(enable_timing=True))
+    )
+    execute, wait = runner.execute_model, AsyncIntermediateTensors.wait_for_comm
+    step = ""
+
+    def execute_model(scheduled: Any, *more: Any, **named: Any) -> Any:
+        nonlocal step
+        if not scheduled.total_num_scheduled_tokens or named.get("dummy_run"):
+            return execute(scheduled, *more, **named)
+        step = kind(scheduled.total_num_scheduled_tokens, len(scheduled.num_scheduled_tokens))
+        meter.step(step)
+        return clock.work(step, lambda: execute(scheduled, *more, **named))
+
+    runner.execute_model = execute_model
+    AsyncIntermediateTensors.wait_for_comm = lambda received: clock.wait(lambda: wait(received))
+    if last:
+        name = "sample" if hasattr(runner, "sample") else "_sample"  # the two model runners' names for it
+        sample = getattr(runner, name)
+        setattr(runner, name, lambda *given, **named: clock.work(step, lambda: sample(*given, **named)))
