@@ -2,13 +2,11 @@
 
     rayspan_stage_seconds_total   seconds of work on steps, without waiting for other stages
     rayspan_stage_steps_total     steps
-    rayspan_stage_weights_bytes   weights on one GPU
-    rayspan_stage_cache_bytes     KV cache on one GPU
 
-The first two by kind of step: `decode`, in which each sequence gains one token, and `prefill`, all others.
+Both by kind of step: `decode`, in which each sequence gains one token, and `prefill`, all others.
 """
 
-from ray.util.metrics import Counter, Gauge
+from ray.util.metrics import Counter
 
 
 class StageMeter:
@@ -21,8 +19,6 @@ class StageMeter:
             "rayspan_stage_seconds_total", "Work on steps, without waiting.", tag_keys=keys
         )
         self._steps = Counter("rayspan_stage_steps_total", "Steps.", tag_keys=keys)
-        self._weights = Gauge("rayspan_stage_weights_bytes", "Weights on one GPU.", tag_keys=("stage",))
-        self._cache = Gauge("rayspan_stage_cache_bytes", "KV cache on one GPU.", tag_keys=("stage",))
 
     def step(self, kind: str) -> None:
         self._steps.inc(1, tags={**self._tags, "kind": kind})
@@ -30,7 +26,3 @@ class StageMeter:
     def worked(self, kind: str, seconds: float) -> None:
         if seconds > 0:
             self._seconds.inc(seconds, tags={**self._tags, "kind": kind})
-
-    def holds(self, weights: int, cache: int) -> None:
-        self._weights.set(weights, tags=self._tags)
-        self._cache.set(cache, tags=self._tags)

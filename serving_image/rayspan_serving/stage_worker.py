@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from vllm.distributed.parallel_state import get_pp_group, get_tp_group
 from vllm.platforms import current_platform
-from vllm.v1.kv_cache_interface import KVCacheConfig
 from vllm.v1.worker.gpu_worker import AsyncIntermediateTensors
 
 from rayspan_serving.stage_clock import DeviceClock, HostClock, kind
@@ -23,23 +22,11 @@ else:
 
 
 class StageWorker(Worker):
-    _meter: StageMeter | None = None
-
     def init_device(self) -> None:
         super().init_device()
         if get_tp_group().rank_in_group:
             return  # the other tensor ranks of a stage work in step with the first
-        self._meter = StageMeter(get_pp_group().rank_in_group)
-        put_clock(self.model_runner, self._meter, get_pp_group().is_last_rank)
-
-    def initialize_from_config(self, kv_cache_config: KVCacheConfig) -> None:
-        super().initialize_from_config(kv_cache_config)
-        if self._meter is not None:
-            model = self.model_runner.get_model()
-            parts = [part.untyped_storage() for part in (*model.parameters(), *model.buffers())]
-            weights = {part.data_ptr(): part.nbytes() for part in parts}  # tied ones once
-            cache = sum(tensor.size for tensor in kv_cache_config.kv_cache_tensors)
-            self._meter.holds(sum(weights.values()), cache)
+        put_clock(self.model_runner, StageMeter(get_pp_group().rank_in_group), get_pp_group().is_last_rank)
 
 
 def put_clock(runner: Any, meter: StageMeter, last: bool) -> None:

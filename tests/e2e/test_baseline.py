@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Lifecycle, outages
+from tests.e2e.llm import NAMESPACE as LLM_NAMESPACE
 from tests.e2e.llm import wait_for
 from tests.e2e.traffic import Traffic
 from tests.kubectl import get, kubectl
@@ -21,18 +22,32 @@ MANIFEST = Path(__file__).parent / "baseline" / "rayservice.yaml"
 
 @pytest.fixture(scope="module")
 def address(cluster: None) -> Iterator[Callable[[], str]]:
-    """Gives the base URL of the hand-written RayService, which answers."""
+    """Gives the base URL of the hand-written RayService, which answers. Deployments before it give it their GPUs."""
+    kubectl("-n", LLM_NAMESPACE, "delete", "llm", "--all", timeout=180)
+    kubectl(
+        "-n",
+        LLM_NAMESPACE,
+        "wait",
+        "--for=delete",
+        "pod",
+        "-l",
+        "ray.io/cluster",
+        "--timeout=120s",
+        timeout=130,
+    )
     kubectl("create", "namespace", NAMESPACE)
-    kubectl("apply", "-f", str(MANIFEST))
 
     def url() -> str:
         service = get("-n", NAMESPACE, "service", "by-hand-serve-svc")
         return f"http://{service['spec']['clusterIP']}:8000/v1"
 
-    wait_for("the serve service", url, 300)
-    answers(url, 400)
-    yield url
-    kubectl("delete", "namespace", NAMESPACE, timeout=180)
+    try:
+        kubectl("apply", "-f", str(MANIFEST))
+        wait_for("the serve service", url, 300)
+        answers(url, 400)
+        yield url
+    finally:
+        kubectl("delete", "namespace", NAMESPACE, timeout=180)
 
 
 def answers(address: Callable[[], str], timeout: float) -> None:

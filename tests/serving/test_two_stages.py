@@ -26,7 +26,7 @@ import httpx
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[2] / "serving_image"))
 from local_ray import LocalRay
-from metrics_page import buckets, quantile
+from metrics_page import buckets, quantile, value
 from rayspan_serving.stream import carries_output
 
 KEY = "sk-of-the-test"
@@ -232,6 +232,29 @@ def test_percentiles_at_the_ingress_against_the_clients_clock(service: Service) 
             ingress = quantile(share, cumulative)
             print(f"{name} p{share * 100:g}: client {client * 1e3:.1f} ms, ingress {ingress * 1e3:.1f} ms")
             assert ingress <= client * 1.05 + 0.005
+
+
+def test_the_stages_tell_how_long_they_work(service: Service) -> None:
+    """Both take part in the same steps, and work less long on them than the client waits."""
+    time.sleep(4)
+    before = service.metrics()
+    began = time.monotonic()
+    for _ in range(10):
+        service.ask(tokens=32)
+    time.sleep(4)
+    took, after = time.monotonic() - began, service.metrics()
+
+    def grown(metric: str, stage: int) -> float:
+        tags = {"stage": str(stage), "kind": "decode"}
+        return value(f"ray_rayspan_stage_{metric}", after, **tags) - value(
+            f"ray_rayspan_stage_{metric}", before, **tags
+        )
+
+    steps = [grown("steps_total", stage) for stage in (0, 1)]
+    worked = [grown("seconds_total", stage) for stage in (0, 1)]
+    assert steps[0] == steps[1] >= 10 * 31
+    assert 0 < sum(worked) < took
+    print(f"{steps[0]:.0f} steps of {[round(s / n * 1e3, 2) for s, n in zip(worked, steps, strict=True)]} ms")
 
 
 def test_a_killed_stage_fails_requests_at_once_and_comes_back(service: Service) -> None:
