@@ -27,6 +27,10 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from math import inf
+
+from rayspan.plan.reach import Reach, farthest
 
 FIRST, MIDDLE, LAST = "first", "middle", "last"
 
@@ -83,14 +87,12 @@ class Solution:
 def solve(problem: Problem) -> Solution | None:
     """The best split; None: none fits."""
     table = _Table(problem)
-    if table.search(float("inf"), 0.0) is None:
+    if not table.exists(inf, 0.0):
         return None
-    times = sorted({time for row in table.cells for time, room in row if room >= 0})
-    seconds = times[bisect_left(times, True, key=lambda time: table.search(time, 0.0) is not None)]
-    rooms = sorted(
-        {room for row in table.cells for time, room in row if room >= 0 and time <= seconds}, reverse=True
-    )
-    capacity = rooms[bisect_left(rooms, True, key=lambda room: table.search(seconds, room) is not None)]
+    times = sorted({time for row in table.cells for time, _ in row})
+    seconds = times[bisect_left(times, True, key=lambda time: table.exists(time, 0.0))]
+    rooms = sorted({room for row in table.cells for time, room in row if time <= seconds}, reverse=True)
+    capacity = rooms[bisect_left(rooms, True, key=lambda room: table.exists(seconds, room))]
     found = table.search(seconds, capacity)
     assert found is not None
     return Solution(*found, seconds, capacity)
@@ -127,14 +129,60 @@ class _Table:
                 ends = range(problem.layers, problem.layers + 1)
             else:
                 ends = range(begin + 1, problem.layers)
-            segments = [Segment(kind, where, begin, end) for end in ends]
-            times = [problem.seconds(segment) for segment in segments]
-            rooms = [problem.capacity(segment) for segment in segments]
+            times: list[float] = []
+            rooms: list[float] = []
+            for end in ends:
+                segment = Segment(kind, where, begin, end)
+                if (room := problem.capacity(segment)) < 0:
+                    break  # nor does any that is longer
+                rooms.append(room)
+                times.append(problem.seconds(segment))
             rows.append((ends, times, [-room for room in rooms]))
             cells.extend(zip(times, rooms, strict=True))
         self._classes[where, kind] = len(self.cells)
         self.cells.append(cells)
         self._rows.append(rows)
+
+    def exists(self, seconds: float, capacity: float) -> bool:
+        """Whether there is a split within both limits: the quick answers of :mod:`.reach` first."""
+        problem = self.problem
+        if self._alike:
+            least, most = self._reaches(seconds, capacity)
+            if (
+                farthest(problem.stages, problem.counts, least, FIRST, MIDDLE, LAST)
+                >= problem.layers
+                >= problem.stages
+            ):
+                return True
+            if farthest(problem.stages, problem.counts, most, FIRST, MIDDLE, LAST) < problem.layers:
+                return False
+        return self.search(seconds, capacity) is not None
+
+    @cached_property
+    def _alike(self) -> bool:
+        """Whether every stage may be on the same kinds."""
+        stages, allowed = range(self.problem.stages), self.problem.allowed
+        return all(allowed(stage, kind) == allowed(0, kind) for stage in stages for kind in self.kinds)
+
+    def _reaches(self, seconds: float, capacity: float) -> tuple[Reach, Reach]:
+        """Layers that a stage takes within the limits: wherever it begins, and where it takes most."""
+        least = {where: [0 for _ in self.kinds] for where in (FIRST, MIDDLE, LAST)}
+        most = {where: [0 for _ in self.kinds] for where in (FIRST, MIDDLE, LAST)}
+        layers = self.problem.layers
+        for (where, kind), index in self._classes.items():
+            if not self.problem.allowed(0, kind):
+                continue
+            within = [_within(row, seconds, capacity) for row in self._rows[index]]
+            if where == LAST:
+                takes = [layers - begin for begin, one in enumerate(within) if one]
+                least[where][kind] = most[where][kind] = max(takes, default=0)
+            elif where == FIRST:
+                least[where][kind] = most[where][kind] = within[0]
+            else:
+                ends = [layers - 1 - begin for begin in range(layers)]  # so far it could go
+                bound = [one for one, end in zip(within[1:], ends[1:], strict=True) if one < end]
+                least[where][kind], most[where][kind] = min(bound, default=layers), max(within)
+        return least, most
 
     def search(self, seconds: float, capacity: float) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
         """A split within both limits, as layers and kinds."""
@@ -159,8 +207,8 @@ class _Table:
     def _spans(self, rows: Sequence[_Row], seconds: float, capacity: float) -> list[int]:
         """For each layer the bits of the ends that a segment from there can have within the limits."""
         spans = []
-        for ends, times, lacks in rows:
-            longest = min(bisect_right(times, seconds), bisect_right(lacks, -capacity))
+        for row in rows:
+            ends, longest = row[0], _within(row, seconds, capacity)
             spans.append((1 << ends[longest - 1] + 1) - (1 << ends[0]) if longest else 0)
         return spans
 
@@ -187,6 +235,11 @@ class _Table:
 
 _Row = tuple[Sequence[int], list[float], list[float]]
 """Of the segments from one layer, shortest first: their ends, times and lacks of room."""
+
+
+def _within(row: _Row, seconds: float, capacity: float) -> int:
+    """How many of the row's segments, shortest first, are within both limits."""
+    return min(bisect_right(row[1], seconds), bisect_right(row[2], -capacity))
 
 
 def _plus(counts: tuple[int, ...], kind: int, more: int) -> tuple[int, ...]:
