@@ -32,6 +32,7 @@ class Recorder(Protocol):
     def first_token(self, seconds: float) -> None: ...
     def inter_token(self, seconds: float) -> None: ...
     def ended(self, outcome: str, seconds: float, tokens: int, replica: str) -> None: ...
+    def sent(self, seconds: float) -> None: ...
 
 
 class Clock:
@@ -76,6 +77,7 @@ class Request:
         self._events = 0
         self._usage: int | None = None
         self._replica = ""
+        self._sending = 0.0
         recorder.began()
 
     async def send(self, message: Message) -> None:
@@ -86,7 +88,9 @@ class Request:
         elif message["type"] == "http.response.body":
             self._body(message.get("body", b""))
             self._finished = not message.get("more_body", False)
+        began = self._now()
         await self._send(message)
+        self._sending += self._now() - began
 
     def _body(self, body: bytes) -> None:
         if not body or self._status >= 400:
@@ -110,6 +114,7 @@ class Request:
         outcome = self._outcome(failed)
         tokens = self._usage if self._usage is not None else self._events
         self._recorder.ended(outcome, self._now() - self._began, tokens, self._replica)
+        self._recorder.sent(self._sending)
 
     def _outcome(self, failed: bool) -> str:
         if failed or self._error or self._status >= 500 or self._status == 408:

@@ -28,11 +28,23 @@ HISTOGRAMS: Final = (
 VALUES: Final = (
     "ray_rayspan_requests_total",
     "ray_rayspan_output_tokens_total",
+    "ray_rayspan_streams_total",
+    "ray_rayspan_streams_first_token_seconds_total",
+    "ray_rayspan_answers_total",
+    "ray_rayspan_answers_seconds_total",
+    "ray_rayspan_sending_seconds_total",
+    "ray_rayspan_engine_streams_total",
+    "ray_rayspan_engine_streams_first_token_seconds_total",
+    "ray_rayspan_engine_answers_total",
+    "ray_rayspan_engine_answers_seconds_total",
     "ray_rayspan_stage_seconds_total",
     "ray_rayspan_stage_steps_total",
     "ray_vllm_num_requests_running",
     "ray_vllm_num_requests_waiting",
     "ray_vllm_kv_cache_usage_perc",
+    "ray_vllm_num_preemptions_total",
+    "ray_serve_event_loop_scheduling_latency_ms_sum",
+    "ray_serve_event_loop_scheduling_latency_ms_count",
 )
 
 _LABEL: Final = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')

@@ -2,8 +2,9 @@
 
 Only what is certain is said. NotServing and its cause follow from the conditions. Without traffic, or when
 all that comes in has to be rejected, the client is all that limits (Client). Objectives that are met by
-enough requests make it Healthy, unless other requests fail. Anything else would be a guess, and is Unknown:
-that requests fail or are given up is certain and is said, but their outcomes do not tell where.
+enough requests make it Healthy, unless other requests fail. Otherwise the stations tell what limits it
+(:mod:`.verdicts`). Anything else would be a guess, and is Unknown: that requests fail or are given up is certain and
+is said, but their outcomes do not tell where.
 """
 
 from __future__ import annotations
@@ -14,13 +15,17 @@ from typing import Final
 from rayspan.api.conditions import ConditionType, Reason
 from rayspan.api.v1alpha1 import DiagnosisStatus
 from rayspan.report.durations import rounded
-from rayspan.report.moments import timestamp
+from rayspan.report.latency import bounds
+from rayspan.report.moments import moment, timestamp
 from rayspan.report.scene import Finding, Scene
 from rayspan.report.traffic import OUTCOME_CANCELLED, OUTCOME_ERROR, OUTCOME_OK, OUTCOME_REJECTED
+from rayspan.report.verdicts import verdict
 from rayspan.report.words import count
 
 ENOUGH_REQUESTS: Final = 20
 """From so many requests on, the 95th percentile is not simply the slowest one."""
+COLD_SECONDS: Final = 120.0
+"""After Ready: until then the window holds requests that paid for the start."""
 MANY_ERRORS: Final = 0.05
 """From this share of errors on, they are what is wrong, however fast the other requests are answered."""
 
@@ -57,11 +62,11 @@ def diagnosis(scene: Scene, found: Mapping[ConditionType, Finding]) -> Diagnosis
     """The verdict; None when nothing is wanted. ``since`` is kept as long as the verdict is the same."""
     if not scene.desired:
         return None
-    verdict, summary, evidence, action = _verdict(scene, found)
+    word, summary, evidence, action = _verdict(scene, found)
     last = scene.given.deployment.status.diagnosis
-    since = last.since if last and last.verdict == verdict else timestamp(scene.given.observed.at)
+    since = last.since if last and last.verdict == word else timestamp(scene.given.observed.at)
     return DiagnosisStatus(
-        verdict=verdict, summary=summary, evidence=evidence or None, action=action, since=since
+        verdict=word, summary=summary, evidence=evidence or None, action=action, since=since
     )
 
 
@@ -87,7 +92,42 @@ def _verdict(scene: Scene, found: Mapping[ConditionType, Finding]) -> Verdict:
         return unanswered
     if found[ConditionType.OBJECTIVES_MET].status == "True" and requests >= ENOUGH_REQUESTS:
         return "Healthy", "Every objective is met.", [], None
+    return _limit(scene, requests)
+
+
+def _limit(scene: Scene, requests: int) -> Verdict:
+    """What limits it where objectives are missed, or none is set."""
+    if scene.stations and requests >= ENOUGH_REQUESTS:
+        if cold := _cold(scene):
+            return cold
+        last = scene.given.deployment.status.diagnosis
+        if limit := verdict(scene.stations, last.verdict if last else None):
+            rule, evidence = limit
+            return rule.verdict, rule.summary, list(evidence), rule.action
+        if not bounds(scene.given.deployment.spec.objectives):
+            return "Healthy", "No station on the way is at its limit.", [], None
     return "Unknown", "The numbers at hand do not tell what limits it.", [], None
+
+
+def _cold(scene: Scene) -> Verdict | None:
+    """Whether it began to serve only just now, so that the window holds what a start costs."""
+    assert scene.stations is not None
+    at = scene.given.observed.at
+    ready = next(
+        (c for c in scene.given.deployment.status.conditions or () if c.type == ConditionType.READY), None
+    )
+    since = moment(ready.last_transition_time) if ready and ready.status == "True" else at
+    if at - since >= min(COLD_SECONDS, scene.stations.seconds) and scene.ready >= scene.desired:
+        return None
+    evidence = [
+        f"{scene.ready} of {count(scene.desired, 'replica')} {'is' if scene.desired == 1 else 'are'} ready."
+    ]
+    return (
+        "ColdStart",
+        "It has just begun to serve: first requests compile, capture graphs and fill caches.",
+        evidence,
+        "Wait; if starts come often, keep a replica more than the load needs.",
+    )
 
 
 def _unanswered(ended: Mapping[str, float], window: str) -> Verdict | None:

@@ -13,6 +13,7 @@ from rayspan.plan.types import Plan
 from rayspan.report.input import Input
 from rayspan.report.observed import Known, PodView, RayServiceView, ServeView, Unknown
 from rayspan.report.placement import Placement, named, placement, stage_of
+from rayspan.report.stations import Stations
 from rayspan.report.words import capital, message, quote
 
 T = TypeVar("T")
@@ -59,6 +60,8 @@ class Scene:
     latency: LatencyStatus | None = None
     ended: Mapping[str, float] = field(default_factory=dict)
     """Requests that ended in the window, by outcome (``traffic.ended``)."""
+    stations: Stations | None = None
+    """Where the time of the window's requests went, as far as the serving image tells."""
     found: Mapping[ConditionType, Finding] = field(default_factory=dict)
 
     @property

@@ -26,7 +26,8 @@ from rayspan.report.observed import Unknown
 from rayspan.report.placement import StageState
 from rayspan.report.plan import plan_status
 from rayspan.report.scene import Finding, Scene, known
-from rayspan.report.stage_times import suggestion
+from rayspan.report.stations import stations
+from rayspan.report.suggestion import suggestion
 from rayspan.report.traffic import ended, traffic
 from rayspan.report.window import Window
 
@@ -43,9 +44,11 @@ def status(given: Input) -> Status:
     observed = given.observed
     born = {pod.uid: pod.created_at for pod in known(observed.pods) or ()}
     window = Window.of(observed.scrapes, observed.at, given.settings.window_seconds, born)
-    scene = Scene(given, latency(window), ended(window))
+    serve = known(observed.serve)
+    running = [one.id for one in serve.replicas if one.state == "RUNNING"] if serve else []
+    stages = given.plan.pipeline if given.plan else 1
+    scene = Scene(given, latency(window), ended(window), stations(window, running, stages))
     found = conditions(scene)
-    running = [one.id for one in scene.serve.replicas if one.state == "RUNNING"] if scene.serve else []
     return Status(
         observed_generation=given.deployment.metadata.generation,
         phase=phase(scene, found).value,

@@ -21,6 +21,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import lt
+from statistics import fmean
 from typing import Final, TypeVar
 
 from rayspan.report.observed import Histogram, Labels, Scrape
@@ -45,6 +46,8 @@ class Window:
     """By metric and labels, over all pods; a series that stood still is there with 0."""
     gauges: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """By metric, a value per series, from the newest page of each pod that was read a short while ago."""
+    levels: Mapping[tuple[str, Labels], float] = field(default_factory=dict)
+    """By metric and labels: the mean over all pages of what stood there. Meant for gauges."""
 
     @classmethod
     def of(cls, scrapes: Sequence[Scrape], at: float, seconds: float, born: Mapping[str, float]) -> Window:
@@ -63,6 +66,10 @@ class Window:
         counters: dict[tuple[str, Labels], float] = {}
         for metric, labels, start, end in _runs(used, new_pods, lambda s: s.values, lt):
             counters[metric, labels] = counters.get((metric, labels), 0.0) + end - (start or 0.0)
+        stood: dict[tuple[str, Labels], list[float]] = {}
+        for scrape in used:
+            for series, value in scrape.values.items():
+                stood.setdefault(series, []).append(value)
         gauges: dict[str, list[float]] = {}
         for scrape in {scrape.pod_uid: scrape for scrape in used}.values():
             if scrape.at >= used[-1].at - GAUGE_AGE:
@@ -74,6 +81,7 @@ class Window:
             histograms={metric: merged(parts) for metric, parts in histograms.items()},
             counters=counters,
             gauges={metric: tuple(values) for metric, values in gauges.items()},
+            levels={series: fmean(values) for series, values in stood.items()},
         )
 
 

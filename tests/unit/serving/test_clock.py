@@ -30,6 +30,9 @@ class Recorder:
     def ended(self, outcome: str, seconds: float, tokens: int, replica: str) -> None:
         self.told.append(("ended", outcome, seconds, tokens, replica))
 
+    def sent(self, seconds: float) -> None:
+        self.sending = seconds
+
 
 def event(content: str, **more: Any) -> bytes:
     return f"data: {json.dumps({'choices': [{'delta': {'content': content}}], **more})}\n\n".encode()

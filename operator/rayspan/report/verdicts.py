@@ -1,0 +1,220 @@
+"""What limits a deployment under load, by decomposition: which station's time or queue it is.
+
+Each rule looks at :class:`.stations.Stations` and answers with its evidence, or not at all; the first that answers
+is the verdict. They come in the order in which one hides another: a client that reads slowly makes the path look
+slow, a path that is late keeps engines idle, an engine short of cache queues whatever its speed. A verdict that
+stands has to fall below ``KEPT`` of a bound to go, so that it does not flap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rayspan.report import durations
+from rayspan.report.stations import Stations
+from rayspan.report.words import listing
+
+ENOUGH_ANSWERS: Final = 20
+"""Fewer say too little of a mean."""
+KEPT: Final = 0.8
+SENDING_SHARE: Final = 0.3
+"""Of the answers' time spent waiting for the client to read: more than the noise of any network that serves text."""
+PATH_SHARE: Final = 0.2
+"""Of an answer's time, or half of a first token's, spent outside the engine: with idle loops it is some ms."""
+PATH_FIRST_SHARE: Final = 0.5
+LATE_SECONDS: Final = 0.025
+"""An event loop that wakes up later than this on average works off a queue: idle ones are late by under 2 ms, and
+busy ones, on two cores that others share, by 10."""
+CACHE_FULL: Final = 0.9
+PREEMPTED: Final = 0.01
+"""Of the requests: each is computed twice."""
+QUEUE: Final = 1.0
+"""Requests that wait in an engine, on average."""
+UNEVEN: Final = 2.0
+"""Times the work of the least busy engine that the busiest has, with a queue in one and none in the other."""
+BUSY: Final = 0.8
+"""Share of the time that the slowest stage works: above it, queues grow faster than load does."""
+IMBALANCE: Final = 1.25
+"""Times the mean stage that the slowest works: what an even cut would gain."""
+GAP_SECONDS: Final = 0.010
+"""Of a step spent on no stage: scheduling, sampling and the hop of one host take 2.4 ms (plan/gpus.py)."""
+GAP_SHARE: Final = 0.5
+
+Evidence = Sequence[str]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One verdict, when it holds and what to do about it."""
+
+    verdict: str
+    holds: Callable[[Stations, float], Evidence | None]
+    """Evidence; None: it does not hold. The number, at most 1, scales the bounds of a verdict that stands."""
+    summary: str
+    action: str
+
+
+def verdict(found: Stations, standing: str | None) -> tuple[Rule, Evidence] | None:
+    """The first rule that holds; None: none does, or too little was answered to tell."""
+    if found.answer.number < ENOUGH_ANSWERS:
+        return None
+    for rule in RULES:
+        evidence = rule.holds(found, KEPT if rule.verdict == standing else 1.0)
+        if evidence is not None:
+            return rule, evidence
+    return None
+
+
+def _slow_client(found: Stations, scale: float) -> Evidence | None:
+    share = found.sending / (found.answer.number * found.answer.seconds)
+    if share < SENDING_SHARE * scale:
+        return None
+    return [f"{share:.0%} of the answers' time is waiting for clients to take what was sent."]
+
+
+def _coordinator(found: Stations, scale: float) -> Evidence | None:
+    late = max(found.lag, key=lambda kind: found.lag[kind], default=None)
+    if late is None or found.lag[late] < LATE_SECONDS * scale:
+        return None
+    of_answer = found.path_answer / found.answer.seconds
+    of_first = found.path_first_token / found.first_token.seconds if found.first_token.number else 0.0
+    if of_answer < PATH_SHARE * scale and of_first < PATH_FIRST_SHARE * scale:
+        return None
+    return [
+        f"An answer takes {_time(found.answer.seconds)}, {_time(found.engine_answer.seconds)} of it in the engine; "
+        f"a first token {_time(found.first_token.seconds)}, {_time(found.engine_first_token.seconds)} of it in the "
+        f"engine.",
+        f"The {late}'s event loop wakes up {_time(found.lag[late])} late.",
+        _queues(found),
+    ]
+
+
+def _cache(found: Stations, scale: float) -> Evidence | None:
+    preempted = found.preemptions / found.answer.number
+    full = [
+        replica
+        for replica, engine in found.engines.items()
+        if engine.cache >= CACHE_FULL * scale and engine.waiting >= QUEUE * scale
+    ]
+    if preempted < PREEMPTED * scale and not full:
+        return None
+    usage = ", ".join(f"{replica} {engine.cache:.0%}" for replica, engine in list(found.engines.items())[:8])
+    return [
+        f"KV cache in use: {usage}.",
+        f"{preempted:.0%} of the requests lost their place in it and were computed again.",
+        _queues(found),
+    ]
+
+
+def _balance(found: Stations, scale: float) -> Evidence | None:
+    work = {replica: engine.running + engine.waiting for replica, engine in found.engines.items()}
+    if len(work) < 2:
+        return None
+    most, least = max(work, key=lambda one: work[one]), min(work, key=lambda one: work[one])
+    if found.engines[most].waiting < QUEUE * scale or found.engines[least].waiting >= QUEUE / 2:
+        return None
+    if work[most] < UNEVEN * scale * max(work[least], 0.5):
+        return None
+    return [
+        f"Replica {most} has {work[most]:.1f} requests on average, {found.engines[most].waiting:.1f} of them waiting; "
+        f"replica {least} has {work[least]:.1f}."
+    ]
+
+
+def _network(found: Stations, scale: float) -> Evidence | None:
+    if not found.stage_shares or not found.stage_steps:
+        return None
+    busy = min(1.0, sum(engine.running for engine in found.engines.values()) / len(found.engines))
+    idle = busy - sum(found.stage_shares)
+    gap = idle * found.seconds / found.stage_steps
+    if idle < GAP_SHARE * scale * busy or gap < GAP_SECONDS * scale:
+        return None
+    return [
+        f"Requests run {busy:.0%} of the time, but the stages together work only {sum(found.stage_shares):.0%} of it.",
+        f"{_time(gap)} of each step are spent between the stages.",
+    ]
+
+
+def _imbalance(found: Stations, scale: float) -> Evidence | None:
+    shares = found.stage_shares
+    if not shares or max(shares) < BUSY * scale:
+        return None
+    slowest = max(range(len(shares)), key=lambda stage: shares[stage])
+    if shares[slowest] < IMBALANCE * scale * sum(shares) / len(shares):
+        return None
+    return [
+        f"Stage {slowest} works {shares[slowest]:.0%} of the time, the others wait for it: {_shares(found)}."
+    ]
+
+
+def _engine(found: Stations, scale: float) -> Evidence | None:
+    waiting = sum(engine.waiting for engine in found.engines.values()) / len(found.engines)
+    busy = max(found.stage_shares, default=0.0)
+    if waiting < QUEUE * scale and busy < BUSY * scale:
+        return None
+    stages = [f"The stages work {_shares(found)} of the time."] if found.stage_shares else []
+    return [_queues(found), *stages]
+
+
+RULES: Final = (
+    Rule(
+        "Client",
+        _slow_client,
+        "Clients are slow to read their answers.",
+        "Look at the clients and the network to them; nothing here is at its limit.",
+    ),
+    Rule(
+        "Coordinator",
+        _coordinator,
+        "The serving path before the engines is saturated, not the engines.",
+        "Add serving nodes (replicas), or give the Ray pods more CPU.",
+    ),
+    Rule(
+        "KVCache",
+        _cache,
+        "The KV cache is full: requests wait for room in it.",
+        "Lower max_model_len or max_num_seqs, use an fp8 cache, or plan more GPUs per replica.",
+    ),
+    Rule(
+        "LoadBalancer",
+        _balance,
+        "Requests queue at one replica while another has room.",
+        "Look at why the replicas differ: their nodes, and clients that keep to one connection.",
+    ),
+    Rule(
+        "Network",
+        _network,
+        "The stages wait for what travels between them.",
+        "Look at the network between the stages' nodes: NCCL's transport, link speed, and other traffic.",
+    ),
+    Rule(
+        "PipelineImbalance",
+        _imbalance,
+        "One stage of the pipeline gates the others.",
+        "Cut the layers as status.plan.suggestion says; without one, look at that stage's node.",
+    ),
+    Rule(
+        "Engine",
+        _engine,
+        "The accelerators are the limit.",
+        "Add replicas, or GPUs per replica.",
+    ),
+)
+
+
+def _queues(found: Stations) -> str:
+    each = (
+        f"{replica} {engine.running:.1f} running and {engine.waiting:.1f} waiting"
+        for replica, engine in found.engines.items()
+    )
+    return f"Requests in the engines on average: {listing(each, most=8)}."
+
+
+def _shares(found: Stations) -> str:
+    return listing((f"{share:.0%}" for share in found.stage_shares), most=64)
+
+
+def _time(seconds: float) -> str:
+    return durations.latency(seconds)

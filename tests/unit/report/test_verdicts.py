@@ -1,0 +1,123 @@
+"""Each verdict by the numbers that make it, what hides what, and what it takes to change it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from rayspan.report.stations import Engine, Mean, Stations
+from rayspan.report.verdicts import KEPT, RULES, verdict
+
+CALM = Stations(
+    seconds=60.0,
+    first_token=Mean(200, 0.210),
+    engine_first_token=Mean(200, 0.200),
+    answer=Mean(200, 2.050),
+    engine_answer=Mean(200, 2.000),
+    sending=0.5,
+    lag={"proxy": 0.002, "ingress": 0.004},
+    engines={"a": Engine(4.0, 0.1, 0.3, Mean(100, 2.0)), "b": Engine(4.2, 0.0, 0.3, Mean(100, 2.0))},
+    preemptions=0.0,
+    stage_shares=(0.55, 0.60),
+    stage_steps=2400.0,
+)
+"""Two replicas of two stages with room in all of them."""
+
+QUEUES = {"a": Engine(8.0, 3.0, 0.5), "b": Engine(8.0, 2.5, 0.5)}
+CASES: dict[str, tuple[dict[str, Any], str | None]] = {
+    "nothing at its limit": ({}, None),
+    "too few answers to tell": ({"answer": Mean(19, 9.0), "engines": QUEUES}, None),
+    "clients that do not read": ({"sending": 200 * 2.05 * 0.6}, "Client"),
+    "a path that is late and slow": (
+        {"lag": {"proxy": 0.003, "ingress": 0.080}, "answer": Mean(200, 3.0)},
+        "Coordinator",
+    ),
+    "a path that is late for first tokens alone": (
+        {"lag": {"proxy": 0.080}, "first_token": Mean(200, 0.5)},
+        "Coordinator",
+    ),
+    "a path that costs much but is not late: a fixed overhead": ({"answer": Mean(200, 3.0)}, None),
+    "a path that is late but costs little": ({"lag": {"proxy": 0.080}}, None),
+    "requests that lose their place in the cache": ({"preemptions": 5.0}, "KVCache"),
+    "a full cache and a queue before it": (
+        {"engines": {"a": Engine(8.0, 3.0, 0.97), "b": Engine(8.0, 3.0, 0.98)}},
+        "KVCache",
+    ),
+    "a full cache and no queue": ({"engines": {"a": Engine(8.0, 0.2, 0.97)}}, None),
+    "one replica queues and the other has room": (
+        {"engines": {"a": Engine(8.0, 4.0, 0.5), "b": Engine(1.0, 0.0, 0.1)}},
+        "LoadBalancer",
+    ),
+    "both queue": ({"engines": QUEUES, "stage_shares": (0.9, 0.95)}, "Engine"),
+    "stages that work all the time": ({"stage_shares": (0.85, 0.9)}, "Engine"),
+    "one stage works all the time and the other waits": ({"stage_shares": (0.35, 0.92)}, "PipelineImbalance"),
+    "one stage works more, with time to spare": ({"stage_shares": (0.3, 0.6)}, None),
+    "stages that idle while requests run": ({"stage_shares": (0.1, 0.12)}, "Network"),
+    "stages that idle because little runs": (
+        {"stage_shares": (0.1, 0.12), "engines": {"a": Engine(0.25), "b": Engine(0.25)}},
+        None,
+    ),
+    "short steps, of which the host takes much": ({"stage_shares": (0.1, 0.12), "stage_steps": 9000.0}, None),
+    "no pipeline and a queue": ({"engines": QUEUES, "stage_shares": (), "stage_steps": 0.0}, "Engine"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_verdict(case: str) -> None:
+    changes, wanted = CASES[case]
+    found = verdict(replace(CALM, **changes), None)
+    assert (found[0].verdict if found else None) == wanted
+
+
+HIDDEN: dict[str, tuple[tuple[str, ...], str]] = {
+    "a slow client makes the path look slow": (
+        ("clients that do not read", "a path that is late and slow"), "Client",
+    ),
+    "a late path keeps a stage idle": (
+        ("a path that is late and slow", "stages that idle while requests run"), "Coordinator",
+    ),
+    "a full cache makes a queue": (
+        ("requests that lose their place in the cache", "both queue"), "KVCache",
+    ),
+    "one slow stage makes a queue": (
+        ("both queue", "one stage works all the time and the other waits"), "PipelineImbalance",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", HIDDEN)
+def test_what_hides_what(case: str) -> None:
+    cases, wanted = HIDDEN[case]
+    changes: dict[str, Any] = {}
+    for one in cases:
+        changes |= CASES[one][0]
+    found = verdict(replace(CALM, **changes), None)
+    assert found is not None and found[0].verdict == wanted
+
+
+def test_a_verdict_stands_until_it_is_clearly_over() -> None:
+    at_the_bound, below, gone = ((0.4, share) for share in (0.81, 0.81 * KEPT, 0.79 * KEPT))
+    first = verdict(replace(CALM, stage_shares=at_the_bound), None)
+    assert first is not None and first[0].verdict == "PipelineImbalance"
+    for shares in (below, (0.45, 0.66)):
+        assert verdict(replace(CALM, stage_shares=shares), None) is None
+        kept = verdict(replace(CALM, stage_shares=shares), "PipelineImbalance")
+        assert kept is not None and kept[0].verdict == "PipelineImbalance"
+    assert verdict(replace(CALM, stage_shares=gone), "PipelineImbalance") is None
+
+
+def test_evidence_has_the_numbers_that_decide() -> None:
+    changes, _ = CASES["a path that is late and slow"]
+    found = verdict(replace(CALM, **changes), None)
+    assert found is not None
+    assert found[1] == [
+        "An answer takes 3s, 2s of it in the engine; a first token 210ms, 200ms of it in the engine.",
+        "The ingress's event loop wakes up 80ms late.",
+        "Requests in the engines on average: a 4.0 running and 0.1 waiting and b 4.2 running and 0.0 waiting.",
+    ]
+
+
+def test_every_verdict_says_what_to_do() -> None:
+    assert len({rule.verdict for rule in RULES}) == len(RULES)
+    assert all(rule.summary.endswith(".") and rule.action.endswith(".") for rule in RULES)
