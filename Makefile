@@ -45,7 +45,7 @@ lint: env types ## Style, types, import contracts, drift of generated files
 	@$(RUN) python docs/generate.py --check
 
 types: env ## mypy, strict
-	@$(RUN) mypy $(SOURCES) --exclude '^tests/serving/' # those run in the serving environment
+	@$(RUN) mypy $(SOURCES) --exclude '^tests/(serving/|load/split)' # those run in the serving environment
 
 unit: env programs ## Tests without a cluster: planner, renderer, report, command line, chart
 	@$(PYTEST) tests/unit tests/golden
