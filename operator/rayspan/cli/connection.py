@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rayspan.cli.errors import Failure
 
@@ -35,6 +36,27 @@ async def ask(kubeconfig: str | None, question: Callable[[Client], Awaitable[T]]
         raise Failure(f"{error}. Give --kubeconfig or set KUBECONFIG") from error
     except errors.RayspanError as error:
         raise Failure(str(error)) from error
+
+
+def which(parser: argparse.ArgumentParser) -> None:
+    """The arguments that name one LLMDeployment."""
+    parser.add_argument("name", metavar="NAME", help="the LLMDeployment")
+    parser.add_argument("-n", "--namespace", help="default: the kubeconfig's current one")
+    parser.add_argument("--kubeconfig", metavar="FILE", help="default: as kubectl finds it")
+
+
+async def llm_deployment(options: argparse.Namespace) -> dict[str, Any]:
+    """The one that the arguments of :func:`which` name."""
+    from rayspan.cluster.kinds import LLM_DEPLOYMENT
+
+    name, namespace = options.name, options.namespace or current_namespace(options.kubeconfig)
+    document = await ask(options.kubeconfig, lambda client: client.get(LLM_DEPLOYMENT, namespace, name))
+    if document is None:
+        raise Failure(
+            f"there is no LLMDeployment {name!r} in namespace {namespace!r}: see `kubectl get llm -A`"
+        )
+    document["metadata"].pop("managedFields", None)
+    return document
 
 
 def current_namespace(kubeconfig: str | None) -> str:

@@ -12,10 +12,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rayspan.cli import crd, plan, render, run, status
+from rayspan.cli import crd, diagnose, plan, render, run, status
 from rayspan.cli.errors import Failure
 
-_COMMANDS = {"run": run, "crd": crd, "plan": plan, "render": render, "status": status}
+_COMMANDS = {"run": run, "crd": crd, "plan": plan, "render": render, "status": status, "diagnose": diagnose}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,8 +8,7 @@ import json
 import time
 from typing import Any
 
-from rayspan.cli.connection import ask, current_namespace
-from rayspan.cli.errors import Failure
+from rayspan.cli.connection import llm_deployment, which
 from rayspan.cli.screen import show
 
 Document = dict[str, Any]
@@ -19,9 +18,7 @@ _INTERVAL_SECONDS = 2.0
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Which one, and how to show it."""
-    parser.add_argument("name", metavar="NAME", help="the LLMDeployment")
-    parser.add_argument("-n", "--namespace", help="default: the kubeconfig's current one")
-    parser.add_argument("--kubeconfig", metavar="FILE", help="default: as kubectl finds it")
+    which(parser)
     parser.add_argument("-o", "--output", choices=("tree", "json", "yaml"), default="tree")
     parser.add_argument("-w", "--watch", action="store_true", help="show it again whenever it changes")
 
@@ -30,7 +27,7 @@ def execute(options: argparse.Namespace) -> int:
     """Read and show, once or until interrupted."""
     shown: Document | None = None
     while True:
-        document = asyncio.run(_read(options))
+        document = asyncio.run(llm_deployment(options))
         if document != shown:
             _show(document, options.output)
             shown = document
@@ -50,16 +47,3 @@ def _show(document: Document, output: str) -> None:
         from rayspan.cli.status_view import view
 
         show(view(document), columns=160)
-
-
-async def _read(options: argparse.Namespace) -> Document:
-    from rayspan.cluster.kinds import LLM_DEPLOYMENT
-
-    name, namespace = options.name, options.namespace or current_namespace(options.kubeconfig)
-    document = await ask(options.kubeconfig, lambda client: client.get(LLM_DEPLOYMENT, namespace, name))
-    if document is None:
-        raise Failure(
-            f"there is no LLMDeployment {name!r} in namespace {namespace!r}: see `kubectl get llm -A`"
-        )
-    document["metadata"].pop("managedFields", None)
-    return document

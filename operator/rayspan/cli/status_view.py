@@ -36,6 +36,17 @@ def view(document: Document) -> RenderableType:
     return Group(*parts)
 
 
+def diagnosis_view(document: Document) -> RenderableType:
+    """What limits it, or why it does not serve."""
+    metadata, status = document["metadata"], document.get("status") or {}
+    diagnosis = status.get("diagnosis") or {}
+    since = f" since {diagnosis['since']}" if diagnosis.get("since") else ""
+    head = Text(f"{metadata['namespace']}/{metadata['name']}{since}", style="bold")
+    told = _diagnosis(status) or Text("The operator has not said anything yet.")
+    suggestion = (status.get("plan") or {}).get("suggestion")
+    return Group(head, told, *([Text(f"A better cut: {suggestion['message']}")] if suggestion else []))
+
+
 def _head(document: Document, status: Document) -> Text:
     metadata, replicas = document["metadata"], status.get("replicas") or {}
     words = [

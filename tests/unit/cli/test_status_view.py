@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from rayspan.cli.status_view import view
-from rich.console import Console
+from rayspan.cli.status_view import diagnosis_view, view
+from rich.console import Console, RenderableType
 
 SERVING: dict[str, Any] = {
     "metadata": {"name": "tiny", "namespace": "default", "generation": 3},
@@ -38,10 +39,10 @@ SERVING: dict[str, Any] = {
 }  # fmt: skip
 
 
-def shown(document: dict[str, Any]) -> str:
+def shown(document: dict[str, Any], how: Callable[[dict[str, Any]], RenderableType] = view) -> str:
     console = Console(width=120, highlight=False)
     with console.capture() as capture:
-        console.print(view(document))
+        console.print(how(document))
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
@@ -80,3 +81,29 @@ def test_no_traffic_is_said_in_words() -> None:
 def test_a_change_that_is_not_taken_up_yet_is_said() -> None:
     newer = {**SERVING, "metadata": {**SERVING["metadata"], "generation": 4}}
     assert "the newest change is not taken up yet" in shown(newer)
+
+
+def test_a_diagnosis_with_its_evidence_the_next_step_and_a_better_cut() -> None:
+    diagnosis = {
+        "verdict": "PipelineImbalance",
+        "summary": "One stage of the pipeline gates the others.",
+        "evidence": ["Stage 1 works 92% of the time, the others wait for it: 35% and 92%."],
+        "action": "Cut the layers as status.plan.suggestion says.",
+        "since": "2026-01-31T12:00:00Z",
+    }
+    plan = {"suggestion": {"message": "Cut into 6 and 2 layers in place of 4 and 4."}}
+    document = {**SERVING, "status": {**SERVING["status"], "diagnosis": diagnosis, "plan": plan}}
+    assert (
+        shown(document, diagnosis_view)
+        == """\
+default/tiny since 2026-01-31T12:00:00Z
+PipelineImbalance: One stage of the pipeline gates the others.
+  - Stage 1 works 92% of the time, the others wait for it: 35% and 92%.
+  next: Cut the layers as status.plan.suggestion says.
+A better cut: Cut into 6 and 2 layers in place of 4 and 4."""
+    )
+
+
+def test_without_a_diagnosis_that_is_said() -> None:
+    document = {"metadata": {"name": "tiny", "namespace": "default"}}
+    assert shown(document, diagnosis_view) == "default/tiny\nThe operator has not said anything yet."
