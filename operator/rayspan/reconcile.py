@@ -79,8 +79,8 @@ class Reconcile:
                 settings=self.report_settings,
             )
         )
-        if await write_status(client, deployment, new, memory, self.report_settings, clock()):
-            self.telemetry.status_written()
+        written = await write_status(client, deployment, new, memory, self.report_settings, clock())
+        self.telemetry.told(key, new, written)
         memory.settle(new, clock())
         return self._pause(said, memory)
 

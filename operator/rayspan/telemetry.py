@@ -6,12 +6,17 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from rayspan.api.v1alpha1 import Status
+from rayspan.report.samples import HELP, PREFIX, samples
 
 _LAG_SECONDS: Final = 1.0
 
@@ -52,6 +57,8 @@ class Telemetry:
             "rayspan_deployments", "Deployments with a pass in the last minute.", registry=self.registry
         )
         self._writes = Counter("rayspan_status_writes_total", "Statuses written.", registry=self.registry)
+        self._statuses: dict[tuple[str, str], Status] = {}
+        self.registry.register(_Deployments(self._statuses))
         self._under_way: dict[tuple[str, str], float] = {}
         self._seen: dict[tuple[str, str], float] = {}
 
@@ -69,9 +76,15 @@ class Telemetry:
             self._seconds.observe(now - started)
             self._passes.labels(outcome.word).inc()
 
-    def status_written(self) -> None:
-        """A status was written."""
-        self._writes.inc()
+    def told(self, key: tuple[str, str], status: Status, written: bool) -> None:
+        """What a pass found, and whether it was written."""
+        self._statuses[key] = status
+        if written:
+            self._writes.inc()
+
+    def forget(self, key: tuple[str, str]) -> None:
+        """A deployment is gone."""
+        self._statuses.pop(key, None)
 
     def oldest_pass_seconds(self) -> float:
         """Age of the pass that is under way for longest; 0: none is."""
@@ -92,6 +105,25 @@ class Telemetry:
         """Answer ``GET /metrics``, from a thread of its own."""
         if port:
             start_http_server(port, addr=host, registry=self.registry)
+
+
+class _Deployments(Collector):
+    """What the last passes found of each deployment, put together when it is asked for."""
+
+    def __init__(self, statuses: Mapping[tuple[str, str], Status]) -> None:
+        self._statuses = statuses
+
+    def collect(self) -> Iterator[Metric]:
+        """All deployments, metric by metric."""
+        families: dict[str, GaugeMetricFamily] = {}
+        for (namespace, name), status in list(self._statuses.items()):
+            for sample in samples(status):
+                keys, values = zip(("namespace", namespace), ("name", name), *sample.labels, strict=True)
+                if sample.name not in families:
+                    title = f"{PREFIX}_{sample.name}"
+                    families[sample.name] = GaugeMetricFamily(title, HELP[sample.name], labels=keys)
+                families[sample.name].add_metric(values, sample.value)
+        yield from families.values()
 
 
 class _JsonLines(logging.Formatter):

@@ -92,4 +92,6 @@ class Wakeups:
                     log.exception("%s/%s: the pass failed", *key)
                     outcome.failed()
                     return STUMBLE_SECONDS
-                return pause
+            if pause is None:
+                self._telemetry.forget(key)
+            return pause
