@@ -3,6 +3,7 @@ CACHE ?= $(or $(RAYSPAN_CACHE),$(HOME)/.cache/rayspan)
 UV := $(or $(shell command -v uv),$(CACHE)/uv/bin/uv)
 RUN := $(UV) run --frozen --quiet
 PYTEST := $(RUN) pytest --durations=5
+BESIDE_RAY = PYTHONPATH=operator:serving_image:tests/serving:tests/faults $(CACHE)/serving-env/bin/python
 SOURCES := operator/rayspan dev docs tests
 KEY := $(CACHE)/cluster/master-key
 
@@ -11,7 +12,7 @@ export KUBECONFIG := $(CACHE)/cluster/kubeconfig
 export PATH := $(CACHE)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help cluster cluster-down images install demo run test lint types unit api serving e2e e2e-long baseline crds golden env serving-env programs clean
+.PHONY: help cluster cluster-down images install demo run test lint types unit api serving e2e e2e-long baseline split faults crds golden env serving-env programs clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,7 +46,7 @@ lint: env types ## Style, types, import contracts, drift of generated files
 	@$(RUN) python docs/generate.py --check
 
 types: env ## mypy, strict
-	@$(RUN) mypy $(SOURCES) --exclude '^tests/(serving/|load/split)' # those run in the serving environment
+	@$(RUN) mypy $(SOURCES) --exclude '^tests/(serving/|faults/|load/split)' # those run in the serving environment
 
 unit: env programs ## Tests without a cluster: planner, renderer, report, command line, chart
 	@$(PYTEST) tests/unit tests/golden
@@ -64,6 +65,12 @@ e2e-long: env ## What takes longest and is not part of `make test`, but for the 
 
 baseline: env ## The failures again, and the same ones of a RayService written by hand, to compare
 	@$(PYTEST) -m "" tests/e2e/test_failures.py tests/e2e/test_baseline.py
+
+split: serving-env ## vLLM's split of a model against the planned one, on CPU, by turns
+	@$(BESIDE_RAY) tests/load/split.py $(OPTIONS)
+
+faults: serving-env ## Faults made on purpose on the real Ray Serve, and the verdict found for each
+	@$(BESIDE_RAY) tests/faults/lab.py $(OPTIONS)
 
 crds: env ## Write all generated files anew: the CRD, its copy in the chart, the reference
 	@$(RUN) python docs/generate.py

@@ -1,6 +1,6 @@
 """vLLM's own split against the planned one, on CPU: the same model, alternating runs, side by side.
 
-    PYTHONPATH=operator PYTHON tests/load/split.py     (PYTHON: that of serving_image/environment.sh; as root)
+    make split [OPTIONS="--stages 3"]
 
 Stages run over Ray as they do when serving, each with a share of a core as a pod's CPU limit would give it (a cgroup's
 quota). Weights are random, for only the work counts: a large vocabulary makes the head as heavy as many layers, and
@@ -17,23 +17,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from math import inf
 from pathlib import Path
 from typing import Any
 
-CHECKOUT = Path(__file__).parents[2]
-sys.path[:0] = [str(CHECKOUT / "tests" / "serving"), str(CHECKOUT / "operator")]
+from cpu_share import limited
+from local_ray import LocalRay
+from metrics_page import value
 
 SEQUENCES = 4
 """Of a micro-batch."""
 TOKENS = 64
 SHORT = 8
-PERIOD_US = 10_000
-CGROUPS = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
@@ -165,34 +163,8 @@ def measure(folder: str, stages: int) -> None:
     os._exit(0)
 
 
-@contextmanager
-def limited(pids: Sequence[int], share: float) -> Iterator[None]:
-    """Each process with so much of a core."""
-    version_2 = (CGROUPS / "cgroup.controllers").exists()
-    root = CGROUPS if version_2 else CGROUPS / "cpu"
-    groups = [root / f"rayspan-split-{pid}" for pid in pids]
-    quota = round(share * PERIOD_US)
-    for pid, group in zip(pids, groups, strict=True):
-        group.mkdir()
-        if version_2:
-            (group / "cpu.max").write_text(f"{quota} {PERIOD_US}")
-        else:
-            (group / "cpu.cfs_period_us").write_text(str(PERIOD_US))
-            (group / "cpu.cfs_quota_us").write_text(str(quota))
-        (group / "cgroup.procs").write_text(str(pid))
-    try:
-        yield
-    finally:
-        for group in groups:
-            for pid in (group / "cgroup.procs").read_text().split():
-                (root / "cgroup.procs").write_text(pid)
-            group.rmdir()
-
-
 def engine(ray: Any, folder: str, split: Sequence[int], share: float) -> Run:
     """``measure`` on the Ray cluster, its stages held to their share."""
-    from metrics_page import value
-
     stages = len(split)
     environment = {
         **ray.all_environment(),
@@ -257,8 +229,6 @@ def main() -> None:
     options = parser.parse_args()
     if options.measure:
         measure(options.measure, options.stages)
-    from local_ray import LocalRay
-
     content = config(options)
     planner = Planner(content, options.stages)
     ours, theirs = planner.planned(), planner.default
