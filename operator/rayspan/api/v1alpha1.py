@@ -323,6 +323,16 @@ class TrafficStatus(Model):
     balance: BalanceStatus | None = Field(default=None, description="How evenly the replicas are used.")
 
 
+class FailureStatus(Model):
+    """What went wrong last. It stays when the pod that failed is gone."""
+
+    reason: LabelValue = Field(
+        description="As in the condition that said it; docs/conditions.md lists them all."
+    )
+    message: Sentence = Field(description="The cause in the words of who reported it.")
+    at: Timestamp = Field(description="When it was seen.")
+
+
 class DiagnosisStatus(Model):
     """The bottleneck, or why nothing is served."""
 
@@ -333,6 +343,9 @@ class DiagnosisStatus(Model):
     )
     action: Sentence | None = Field(default=None, description="The one next thing to do.")
     since: Timestamp = Field(description="Since when the verdict holds.")
+    last_failure: FailureStatus | None = Field(
+        default=None, description="What went wrong last: of one outage its earliest cause, not its echoes."
+    )
 
 
 class EnvironmentStatus(Model):

@@ -109,6 +109,8 @@ def _diagnosis(status: Document) -> RenderableType | None:
     lines += [f"  - {fact}" for fact in diagnosis.get("evidence") or ()]
     if diagnosis.get("action"):
         lines.append(f"  next: {diagnosis['action']}")
+    if failure := diagnosis.get("lastFailure"):
+        lines.append(f"  last failure, {failure['at']}: {failure['message']}")
     return Text("\n".join(lines))
 
 

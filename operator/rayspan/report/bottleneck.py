@@ -15,6 +15,7 @@ from typing import Final
 from rayspan.api.conditions import ConditionType, Reason
 from rayspan.api.v1alpha1 import DiagnosisStatus
 from rayspan.report.durations import rounded
+from rayspan.report.failure import last_failure
 from rayspan.report.latency import bounds
 from rayspan.report.moments import moment, timestamp
 from rayspan.report.scene import Finding, Scene
@@ -66,7 +67,12 @@ def diagnosis(scene: Scene, found: Mapping[ConditionType, Finding]) -> Diagnosis
     last = scene.given.deployment.status.diagnosis
     since = last.since if last and last.verdict == word else timestamp(scene.given.observed.at)
     return DiagnosisStatus(
-        verdict=word, summary=summary, evidence=evidence or None, action=action, since=since
+        verdict=word,
+        summary=summary,
+        evidence=evidence or None,
+        action=action,
+        since=since,
+        last_failure=last_failure(scene.given.deployment.status, found, scene.given.observed.at),
     )
 
 

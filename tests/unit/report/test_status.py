@@ -232,7 +232,7 @@ def test_the_diagnosis_names_the_first_cause_with_its_evidence_and_what_to_do(wo
     pod = world.pod(1, phase="Pending", ready=False, node=None, unschedulable="0/3 nodes are available.")
     told = status(world.starting(pod)).diagnosis
     assert told is not None
-    assert told.model_dump(exclude={"since"}) == {
+    assert told.model_dump(exclude={"since"}, exclude_none=True) == {
         "verdict": "NotServing",
         "summary": "Stage 1's pod tiny-stage-1-0 cannot be scheduled: 0/3 nodes are available.",
         "evidence": [
