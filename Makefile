@@ -43,7 +43,7 @@ run: env $(KEY) ## Run the operator from this checkout against the cluster, in p
 
 lint: env types ## Style, types, import contracts, drift of generated files
 	@$(RUN) ruff check . && $(RUN) ruff format --check --quiet . && $(RUN) lint-imports
-	@$(RUN) python docs/generate.py --check
+	@$(RUN) python -m docs.generate --check
 
 types: env ## mypy, strict
 	@$(RUN) mypy $(SOURCES) --exclude '^tests/(serving/|faults/|load/split)' # those run in the serving environment
@@ -73,7 +73,7 @@ faults: serving-env ## Faults made on purpose on the real Ray Serve, and the ver
 	@$(BESIDE_RAY) tests/faults/lab.py $(OPTIONS)
 
 crds: env ## Write all generated files anew: the CRD, its copy in the chart, the reference
-	@$(RUN) python docs/generate.py
+	@$(RUN) python -m docs.generate
 
 golden: env ## Write the expected objects in tests/golden anew; review the diff
 	@UPDATE_GOLDEN=1 $(RUN) pytest --quiet tests/golden; git diff --stat tests/golden

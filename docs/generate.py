@@ -1,7 +1,8 @@
 """Writes every generated file: ``make crds``. With ``--check`` it writes none and names what is out of date.
 
 From the types in operator/rayspan/api come the CRD, its copy in the chart (Helm packages no file from
-outside the chart), the reference of the resource and the list of conditions.
+outside the chart), the reference of the resource and the list of conditions; from the names of the operator's metrics
+the chart's dashboard and rules.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from rayspan.api.crd import crd
 from rayspan.api.owned import OWNED_ARGUMENTS, OWNED_ENVIRONMENT, OWNED_ENVIRONMENT_PREFIXES
 from rayspan.cli.crd import text
 
+from docs import monitoring
+
 ROOT = Path(__file__).resolve().parent.parent
 NOTICE = "<!-- Made by `make crds` from operator/rayspan/api. Do not edit. -->\n"
 
@@ -29,6 +32,8 @@ def generated() -> dict[str, str]:
         f"charts/rayspan/files/{name}": text(),
         "docs/crd.md": NOTICE + reference(),
         "docs/conditions.md": NOTICE + vocabulary(),
+        "charts/rayspan/files/dashboard.json": monitoring.dashboard(),
+        "charts/rayspan/files/rules.yaml": monitoring.rules(),
     }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 from kubernetes_validate.utils import validate
+from rayspan.report.samples import HELP, PREFIX
+from rayspan.telemetry import Telemetry
 
 ROOT = Path(__file__).resolve().parents[3]
 CHART = ROOT / "charts" / "rayspan"
@@ -24,6 +28,10 @@ SHAPES: dict[str, tuple[str, ...]] = {
     "with a key of one's own": ("--set", "masterKey.existingSecret=mine"),
     "without CRDs": ("--set", "crds.install=false"),
     "with an image by digest": ("--set", f"image.digest=sha256:{'0' * 64}"),
+    "with metrics collected": (
+        "--set", "metrics.serviceMonitor.enabled=true", "--set", "metrics.rules.enabled=true",
+        "--set", "metrics.dashboard.enabled=true", "--set", "metrics.rules.labels.release=prometheus",
+    ),
     "with everything set": (
         "--set-json", '{"tolerations":[{"key":"infra","operator":"Exists"}]}'[1:-1].replace('"tolerations":', "tolerations="),
         "--set", "nodeSelector.pool=infra", "--set", "commonLabels.team=ml", "--set", "podAnnotations.note=x",
@@ -72,7 +80,7 @@ def test_helm_finds_nothing_to_complain_about() -> None:
 def test_every_object_is_what_kubernetes_knows(values: tuple[str, ...]) -> None:
     objects = render(*values)
     for each in objects:
-        if each["kind"] != "CustomResourceDefinition":
+        if each["kind"] not in ("CustomResourceDefinition", "ServiceMonitor", "PrometheusRule"):
             validate(each, "1.34", strict=True)
     names = [(each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]) for each in objects]
     assert len(names) == len(set(names))
@@ -137,6 +145,25 @@ def test_a_key_of_ones_own_is_mounted_and_none_is_made() -> None:
         "defaultMode": 0o440,
         "items": [{"key": "token", "path": "key"}],
     }
+
+
+def test_dashboard_and_rules_ask_for_what_the_operator_exports() -> None:
+    """Every name in them is on its metrics page, that of deployments or its own."""
+    objects = render(*SHAPES["with metrics collected"])
+    telemetry = Telemetry()
+    exported = {family.name for family in telemetry.registry.collect()} | {
+        f"{PREFIX}_{name}" for name in HELP
+    }
+    panels = json.loads(one(objects, "ConfigMap")["data"]["rayspan.json"])["panels"]
+    asked = [target["expr"] for panel in panels for target in panel["targets"]]
+    asked += [
+        rule["expr"] for group in one(objects, "PrometheusRule")["spec"]["groups"] for rule in group["rules"]
+    ]
+    names = {
+        re.sub("_(total|count)$", "", name) for text in asked for name in re.findall(r"rayspan_[a-z_]+", text)
+    }
+    assert names - exported == set()
+    assert {f"{PREFIX}_{name}" for name in HELP} - names == set()
 
 
 WRONG: dict[str, tuple[tuple[str, ...], str]] = {
