@@ -14,16 +14,12 @@ from rayspan.cluster.client import Client
 from rayspan.cluster.covers import quantity
 from rayspan.cluster.views import gpus_of
 from rayspan.plan.facts import NodeFacts, Taint
+from rayspan.plan.pools import AMD_MEMORY, NVIDIA_MEMORY, PRODUCT_LABELS
 from rayspan.render import names
 from rayspan.report.observed import Known, Unknown
 
 GPU_RESOURCES: Final = ("nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915", "gpu.intel.com/xe")
 """Extended resources that count GPUs, in the order in which a node is looked at."""
-_PRODUCT_LABELS: Final = ("nvidia.com/gpu.product", "amd.com/gpu.product-name", "gpu.intel.com/product")
-_MEMORY_LABEL: Final = "nvidia.com/gpu.memory"
-"""Set by NVIDIA's feature discovery, in MiB."""
-_AMD_MEMORY: Final = ("amd.com/gpu.vram", "beta.amd.com/gpu.vram")
-"""Set by AMD's node labeller, such as 192G, counted in 1024s (its main.go)."""
 _NOT_ENDED: Final = "status.phase!=Succeeded,status.phase!=Failed"
 
 Object = dict[str, Any]
@@ -96,8 +92,8 @@ def _facts(node: Object, held: Counter[tuple[str, str]]) -> NodeFacts:
     allocatable = status.get("allocatable") or {}
     resource = next((one for one in GPU_RESOURCES if quantity(allocatable.get(one, 0))), GPU_RESOURCES[0])
     ready: Object = next((one for one in status.get("conditions") or () if one["type"] == "Ready"), {})
-    memory = labels.get(_MEMORY_LABEL, "")
-    amd = next((quantity(labels[one].removesuffix("B") + "i") for one in _AMD_MEMORY if one in labels), None)
+    memory = labels.get(NVIDIA_MEMORY, "")
+    amd = next((quantity(labels[one].removesuffix("B") + "i") for one in AMD_MEMORY if one in labels), None)
     size = int(memory) * 1024**2 if memory.isdigit() else int(amd) if amd else None
     return NodeFacts(
         name=name,
@@ -110,7 +106,6 @@ def _facts(node: Object, held: Counter[tuple[str, str]]) -> NodeFacts:
         gpus_held_by_others=held[name, resource],
         ready=ready.get("status") == "True",
         cordoned=bool(spec.get("unschedulable")),
-        gpu_product=next((labels[one] for one in _PRODUCT_LABELS if one in labels), None),
-        gpu_memory=f"{size // 1024**2}Mi" if size else None,
+        gpu_product=next((labels[one] for one in PRODUCT_LABELS if one in labels), None),
         gpu_memory_bytes=size,
     )

@@ -66,7 +66,10 @@ class NodeFacts:
     ready: bool = True
     cordoned: bool = False
     gpu_product: str | None = None
-    gpu_memory: str | None = None
-    """Memory of one GPU as a Kubernetes quantity."""
     gpu_memory_bytes: int | None = None
-    """The same in bytes; None: no label says."""
+    """Of one GPU; None: no label says."""
+
+    @property
+    def gpu_memory(self) -> str | None:
+        """The same as a Kubernetes quantity."""
+        return f"{self.gpu_memory_bytes // 1024**2}Mi" if self.gpu_memory_bytes else None

@@ -11,14 +11,14 @@ from rayspan.plan.gpus import Gpu, gpu
 from rayspan.plan.nodes import HOSTNAME, Stage, matches
 from rayspan.plan.placement import Cluster, Slots
 
-GPU_LABELS: Final = (
-    "nvidia.com/gpu.product",
-    "nvidia.com/gpu.memory",
-    "amd.com/gpu.product-name",
-    "amd.com/gpu.vram",
-    "gpu.intel.com/product",
-)
-"""What tells GPUs apart: labels of NVIDIA's feature discovery, of AMD's and Intel's node labellers."""
+PRODUCT_LABELS: Final = ("nvidia.com/gpu.product", "amd.com/gpu.product-name", "gpu.intel.com/product")
+"""Set by NVIDIA's feature discovery, AMD's and Intel's node labellers."""
+NVIDIA_MEMORY: Final = "nvidia.com/gpu.memory"
+"""In MiB."""
+AMD_MEMORY: Final = ("amd.com/gpu.vram", "beta.amd.com/gpu.vram")
+"""Such as 192G, counted in 1024s (the node labeller's main.go)."""
+GPU_LABELS: Final = (*PRODUCT_LABELS, NVIDIA_MEMORY, *AMD_MEMORY)
+"""What tells GPUs apart."""
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rayspan.plan.cut import Cutter, Wish
+from rayspan.plan.cut import Cut, Cutter, Wish
 from rayspan.plan.facts import ModelFacts
 from rayspan.plan.memory import Engine
 from rayspan.plan.model_facts import as_loaded
@@ -65,11 +66,17 @@ def _nodes(model: ModelFacts, engine: Engine, pools: Sequence[Pool], wish: Wish)
         return None
     best = max(pools, key=lambda pool: (pool.memory or 0) * max(node.gpus for node in pool.nodes))
     node = max(best.nodes, key=lambda one: one.gpus)
-    for nodes in range(len(best.nodes) + 1, MOST_NODES + 1):
+
+    def cut(nodes: int) -> Cut | None:
         more = replace(best, nodes=(node,) * nodes, stages=frozenset(range(MOST_NODES)), labels={})
-        if cut := Cutter(model, engine, [more], slots).first(wish):
-            return f"{nodes} such nodes (TP{cut.tensor}xPP{len(cut.stages)})"
-    return None
+        return Cutter(model, engine, [more], slots).first(wish)
+
+    counts = range(len(best.nodes) + 1, MOST_NODES + 1)
+    if (first := bisect_left(counts, True, key=lambda nodes: cut(nodes) is not None)) == len(counts):
+        return None
+    found = cut(counts[first])
+    assert found is not None
+    return f"{counts[first]} such nodes (TP{found.tensor}xPP{len(found.stages)})"
 
 
 def _fp8(model: ModelFacts, engine: Engine, pools: Sequence[Pool], wish: Wish) -> str | None:

@@ -34,7 +34,6 @@ def machines(
             gpus=gpus,
             gpus_held_by_others=held,
             gpu_product=product,
-            gpu_memory=f"{gib}Gi",
             gpu_memory_bytes=gib * GIB,
         )
         for name in names

@@ -105,7 +105,11 @@ class World:
 
     def node(self, name: str, **changes: Any) -> NodeFacts:
         node = NodeFacts(
-            name=name, labels={"kubernetes.io/hostname": name}, gpus=8, gpu_product="H200", gpu_memory="141Gi"
+            name=name,
+            labels={"kubernetes.io/hostname": name},
+            gpus=8,
+            gpu_product="H200",
+            gpu_memory_bytes=141 * 1024**3,
         )
         return replace(node, **changes)
 

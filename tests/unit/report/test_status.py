@@ -200,7 +200,7 @@ def test_the_document(world: Any) -> None:
     assert document["traffic"] == {"requestsPerSecond": 1.0, "outputTokensPerSecond": 16.0, "errorRate": 0.0}
     assert document["environment"] == {
         "ray": "2.60.0", "vllm": "0.29.0", "kuberay": "1.6.2", "image": "serve:1", "backend": "cpu",
-        "accelerator": "H200", "acceleratorMemory": "141Gi",
+        "accelerator": "H200", "acceleratorMemory": "144384Mi",
         "dataPath": "client -> Service tiny-serve-svc:8000 -> HTTP proxy and ingress on gpu-a and gpu-b -> "
         "LLMServer with stage 0 on gpu-a -> stage 1 on gpu-b",
         "constraints": [
