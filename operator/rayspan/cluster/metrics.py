@@ -13,6 +13,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 import aiohttp
@@ -52,7 +53,7 @@ _NAMES: Final = {name.encode(): name for name in VALUES} | {
     f"{name}_bucket".encode(): name for name in HISTOGRAMS
 }
 _PREFIXES: Final = tuple(sorted({name[:12] for name in _NAMES}))
-_LABELS_NOT_KEPT: Final = frozenset({"le", "NodeAddress", "SessionName", "Version"})
+_LABELS_NOT_KEPT: Final = frozenset({"NodeAddress", "SessionName", "Version"})
 
 
 @dataclass
@@ -66,24 +67,21 @@ class Page:
         """Take a line in; lines that are not wanted are dropped at the first look."""
         if not line.startswith(_PREFIXES):
             return
-        brace = line.find(b"{")
+        brace, close = line.find(b"{"), line.rfind(b"}")
         name = _NAMES.get(line[:brace] if brace >= 0 else line.partition(b" ")[0])
         if name is None:
             return
-        text = line.decode(errors="replace")
-        head, _, number = text.rstrip().rpartition(" ")
-        labels = {
-            key: _unescaped(value) for key, value in _LABEL.findall(head[brace + 1 :] if brace >= 0 else "")
-        }
-        kept = tuple(sorted((key, value) for key, value in labels.items() if key not in _LABELS_NOT_KEPT))
         try:
-            value = float(number)
+            value = float(line[close + 1 :] if brace >= 0 else line.partition(b" ")[2])
             if not math.isfinite(value):
                 return  # a gauge that was never set
-            if "le" in labels:
-                self.buckets.setdefault((name, kept), {})[float(labels["le"])] = value
+            raw = line[brace + 1 : close] if brace >= 0 else b""
+            if name in HISTOGRAMS:
+                before, _, after = (b"," + raw).partition(b',le="')
+                bound, _, rest = after.partition(b'"')
+                self.buckets.setdefault((name, _labels(before + rest)), {})[float(bound)] = value
             else:
-                self.values[name, kept] = value
+                self.values[name, _labels(raw)] = value
         except ValueError:
             return
 
@@ -94,6 +92,13 @@ class Page:
             for key, cumulative in self.buckets.items()
         }
         return Scrape(at=at, pod_uid=pod_uid, histograms=histograms, values=self.values)
+
+
+@lru_cache(maxsize=2**16)
+def _labels(raw: bytes) -> Labels:
+    """The labels that are kept, sorted. The buckets of a histogram share them, and a page has the same each time."""
+    found = _LABEL.findall(raw.decode(errors="replace"))
+    return tuple(sorted((key, _unescaped(value)) for key, value in found if key not in _LABELS_NOT_KEPT))
 
 
 def _unescaped(value: str) -> str:
@@ -119,8 +124,12 @@ async def _scrape(
         async with session.get(f"http://{pod.ip}:{names.METRICS_PORT}/metrics", timeout=timeout) as response:
             if response.status != 200:
                 return None
-            async for line in response.content:
-                page.read(line)
+            rest = b""
+            async for piece in response.content.iter_any():
+                *lines, rest = (rest + piece).split(b"\n")
+                for line in lines:
+                    page.read(line)
+            page.read(rest)
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
         return None
     return page.scrape(at, pod.uid)

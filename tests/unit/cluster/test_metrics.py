@@ -55,3 +55,13 @@ def test_a_window_lets_old_scrapes_go() -> None:
     for at in (0.0, 10.0, 305.0):
         window.add([Scrape(at=at, pod_uid="p")], now=at)
     assert [one.at for one in window.all()] == [10.0, 305.0]
+
+
+def test_a_bound_is_known_among_labels_that_look_like_it() -> None:
+    metric = "ray_rayspan_request_duration_seconds"
+    page = Page()
+    for bound, count in (("0.1", 1), ("+Inf", 2)):
+        page.read(f'{metric}_bucket{{role="le=",le="{bound}",profile="a}}b"}} {count}.0'.encode())
+    ((key, histogram),) = page.scrape(0.0, "p").histograms.items()
+    assert key == (metric, (("profile", "a}b"), ("role", "le=")))
+    assert (histogram.bounds, histogram.counts) == ((0.1, float("inf")), (1.0, 2.0))
