@@ -46,7 +46,7 @@ lint: env types ## Style, types, import contracts, drift of generated files
 	@$(RUN) python -m docs.generate --check
 
 types: env ## mypy, strict
-	@$(RUN) mypy $(SOURCES) --exclude '^tests/(serving/|faults/|load/split)' # those run in the serving environment
+	@$(RUN) mypy $(SOURCES) --exclude '^tests/(serving/|faults/|load/(gpu_)?split)' # those run in the serving environment
 
 unit: env programs ## Tests without a cluster: planner, renderer, report, command line, chart
 	@$(PYTEST) tests/unit tests/golden

@@ -1,0 +1,215 @@
+"""Splits of a model over real GPUs of one host: the planned one, vLLM's own and their neighbours, in one run.
+
+    PYTHONPATH=operator python tests/load/gpu_split.py SHAPE:LAYERS:STAGES:SEQUENCES ...
+
+With vLLM (0.26 was used so far) and as many GPUs as stages; engines of two stages run beside each other where there are
+four. Shapes are those of tests/unit/plan/measured.yaml; weights are random. Prints a line of YAML per engine, as that
+file holds them, with the prediction, and per model the regret of the planned split and its gain over vLLM's.
+
+A host whose processors are slow or shared shows in the floor: a small model whose step takes far longer than measured
+before. Its figures say nothing about GPUs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+import yaml
+
+MEASURED = Path(__file__).parents[1] / "unit" / "plan" / "measured.yaml"
+PROMPT_TOKENS = 1024
+"""Of a micro-batch."""
+TOKENS, SHORT, TIMES = 132, 4, 4
+PRODUCT = "NVIDIA-H200"
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is split."""
+
+    shape: str
+    layers: int
+    stages: int
+    sequences: int
+
+    def config(self) -> dict[str, Any]:
+        """Its config.json."""
+        shape = yaml.safe_load(MEASURED.read_text())["shapes"][self.shape]
+        return {
+            "architectures": ["LlamaForCausalLM"],
+            "model_type": "llama",
+            "dtype": "bfloat16",
+            "num_hidden_layers": self.layers,
+            "hidden_size": shape["hidden"],
+            "intermediate_size": shape["inner"],
+            "num_attention_heads": shape["heads"],
+            "num_key_value_heads": shape["kv_heads"],
+            "head_dim": 128,
+            "vocab_size": shape["vocabulary"],
+            "max_position_embeddings": 4096,
+            "rms_norm_eps": 1e-5,
+            "hidden_act": "silu",
+            "tie_word_embeddings": False,
+        }
+
+
+def splits(model: Model) -> tuple[tuple[int, ...], tuple[int, ...], dict[tuple[int, ...], float]]:
+    """Planned, vLLM's, and all to be measured with their predicted steps in ms."""
+    from rayspan.plan.gpus import gpu
+    from rayspan.plan.model_facts import model_facts
+    from rayspan.plan.split import Problem, Segment, solve
+    from rayspan.plan.stage_time import decode_seconds, stage_seconds, step_seconds, vllm_default, work
+
+    facts, row, stages = model_facts(model.config()), gpu(PRODUCT), model.stages
+    assert facts.weights is not None
+    whole = work(facts.weights, 0, 0, model.sequences)
+
+    def seconds(one: Segment) -> float:
+        return decode_seconds(whole, row, 1, one.place, one.begin, one.end, stages)
+
+    found = solve(Problem(model.layers, stages, [stages], lambda stage, kind: True, seconds, lambda one: inf))
+    assert found is not None
+    default = vllm_default(model.layers, stages)
+    wanted = dict.fromkeys([found.layers, default, *neighbours(found.layers)])
+    rows = [row] * stages
+    predicted = {split: step_seconds(stage_seconds(whole, rows, 1, split), rows) * 1e3 for split in wanted}
+    return found.layers, default, predicted
+
+
+def neighbours(layers: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """One layer from the last stage to another, and back."""
+    for stage in range(len(layers) - 1):
+        for moved in (1, -1):
+            split = list(layers)
+            split[stage] += moved
+            split[-1] -= moved
+            if min(split) > 0:
+                yield tuple(split)
+
+
+def measure(folder: str, split: Sequence[int], sequences: int) -> None:
+    """One engine, in a process of its own: the step in ms on its last line."""
+    from vllm import LLM, SamplingParams
+
+    stages = len(split)
+    llm = LLM(
+        model=folder,
+        load_format="dummy",
+        skip_tokenizer_init=True,
+        pipeline_parallel_size=stages,
+        distributed_executor_backend="mp" if stages > 1 else None,
+        max_model_len=2048,
+        max_num_seqs=sequences * stages,
+        max_num_batched_tokens=PROMPT_TOKENS,
+        enable_prefix_caching=False,
+        gpu_memory_utilization=0.8,
+        compilation_config={"mode": 0, "cudagraph_mode": "FULL_DECODE_ONLY"},
+    )
+    length = PROMPT_TOKENS // sequences
+    prompts: Any = [{"prompt_token_ids": [7 + i % 1000] * length} for i in range(sequences * stages)]
+
+    def run(tokens: int) -> float:
+        sampling = SamplingParams(temperature=0.0, max_tokens=tokens, ignore_eos=True, detokenize=False)
+        began = time.perf_counter()
+        llm.generate(prompts, sampling, use_tqdm=False)
+        return time.perf_counter() - began
+
+    run(TOKENS)
+    steps = [(run(TOKENS) - run(SHORT)) / (TOKENS - SHORT) * 1e3 for _ in range(TIMES)]
+    print(f"\nSTEP {min(steps)}", flush=True)
+    os._exit(0)
+
+
+def engine(folder: str, split: Sequence[int], sequences: int, gpus: Sequence[int]) -> float:
+    """``measure`` on these GPUs; infinity: it failed, and said why on standard error."""
+    environment = {
+        **os.environ,
+        "CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus)),
+        "VLLM_PP_LAYER_PARTITION": ",".join(map(str, split)),
+        "VLLM_LOGGING_LEVEL": "ERROR",
+        "VLLM_USE_FLASHINFER_SAMPLER": "0",
+        "HF_HUB_OFFLINE": "1",
+    }
+    layers = environment["VLLM_PP_LAYER_PARTITION"]
+    command = [
+        sys.executable,
+        __file__,
+        "--measure",
+        folder,
+        "--split",
+        layers,
+        "--sequences",
+        str(sequences),
+    ]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    found = [line for line in done.stdout.splitlines() if line.startswith("STEP ")]
+    if not found:
+        print((done.stdout + done.stderr)[-1500:], file=sys.stderr)
+        return inf
+    return float(found[-1].split()[1])
+
+
+def compare(model: Model, gpus: int) -> None:
+    """All splits of a model, as many at a time as there are GPUs for."""
+    planned, default, predicted = splits(model)
+    free: Queue[list[int]] = Queue()
+    for first in range(0, gpus - model.stages + 1, model.stages):
+        free.put(list(range(first, first + model.stages)))
+
+    def one(split: tuple[int, ...]) -> float:
+        mine = free.get()
+        try:
+            return engine(folder, split, model.sequences, mine)
+        finally:
+            free.put(mine)
+
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(free.qsize()) as pool:
+        (Path(folder) / "config.json").write_text(json.dumps(model.config()))
+        steps = dict(zip(predicted, pool.map(one, predicted), strict=True))
+    for split, step in steps.items():
+        print(
+            f"  - {{shape: {model.shape}, layers: {list(split)}, sequences: {model.sequences}, step_ms: {step:.2f}}}"
+            f"  # predicted {predicted[split]:.2f}, {predicted[split] / step - 1:+.0%}",
+            flush=True,
+        )
+    best = min(steps, key=lambda split: steps[split])
+    print(
+        f"# {model.shape}, {model.layers} layers: planned {planned}, best {best}: regret "
+        f"{steps[planned] / steps[best] - 1:.1%}; gain over vLLM's {default} {steps[default] / steps[planned] - 1:+.1%}, "
+        f"predicted {predicted[default] / predicted[planned] - 1:+.1%}",
+        flush=True,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("models", nargs="*", metavar="SHAPE:LAYERS:STAGES:SEQUENCES")
+    parser.add_argument("--gpus", type=int, default=4)
+    parser.add_argument("--measure", metavar="FOLDER", help=argparse.SUPPRESS)
+    parser.add_argument("--split", help=argparse.SUPPRESS)
+    parser.add_argument("--sequences", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        measure(options.measure, [int(part) for part in options.split.split(",")], options.sequences)
+    for text in options.models:
+        shape, layers, stages, sequences = text.split(":")
+        compare(Model(shape, int(layers), int(stages), int(sequences)), options.gpus)
+
+
+if __name__ == "__main__":
+    main()
