@@ -59,11 +59,11 @@ FAULTS: dict[str, Fault] = {
     "light load": Fault(HEALTHY, 2, pause=0.5),
     "good load": Fault(HEALTHY, 6, pause=0.5),
     "nobody asks": Fault("Client", 0),
-    "slow readers": Fault("Client", 3, 60, settings={"text": 60_000}, reads_per_second=8.0),
-    "throttled path": Fault("Coordinator", 8, path_share=0.06),
+    "slow readers": Fault("Client", 6, 40, settings={"text": 200_000}, reads_per_second=32.0),
+    "throttled path": Fault("Coordinator", 8, path_share=0.03),
     "skewed router": Fault("LoadBalancer", 10, settings={"slots": 4, "skew": True}),
     "small cache": Fault("KVCache", 12, settings={"cache_tokens": 110}),
-    "delayed network": Fault("Network", 2, settings={"hop": 0.06}),
+    "delayed network": Fault("Network", 4, 12, settings={"hop": 0.15}),
     "slow stage": Fault("PipelineImbalance", 8, settings={"stages": [0.008, 0.04]}),
     "saturated engines": Fault("Engine", 16, settings={"slots": 4}),
 }
@@ -205,7 +205,7 @@ def made(lab: Lab, fault: Fault) -> Iterator[None]:
     lab.set(fault.settings)
     with ExitStack() as stack:
         if fault.path_share is not None:
-            stack.enter_context(limited(lab.path_processes(), fault.path_share))
+            stack.enter_context(limited(lab.path_processes(), fault.path_share, 100_000))
         yield
     lab.set({})
     time.sleep(3)

@@ -10,6 +10,7 @@ is said, but their outcomes do not tell where.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from rayspan.api.conditions import ConditionType, Reason
@@ -98,16 +99,17 @@ def _verdict(scene: Scene, found: Mapping[ConditionType, Finding]) -> Verdict:
         return unanswered
     if found[ConditionType.OBJECTIVES_MET].status == "True" and requests >= ENOUGH_REQUESTS:
         return "Healthy", "Every objective is met.", [], None
-    return _limit(scene, requests)
+    missed = found[ConditionType.OBJECTIVES_MET].status == "False"
+    return _limit(scene, requests, missed)
 
 
-def _limit(scene: Scene, requests: int) -> Verdict:
+def _limit(scene: Scene, requests: int, missed: bool) -> Verdict:
     """What limits it where objectives are missed, or none is set."""
     if scene.stations and requests >= ENOUGH_REQUESTS:
         if cold := _cold(scene):
             return cold
         last = scene.given.deployment.status.diagnosis
-        if limit := verdict(scene.stations, last.verdict if last else None):
+        if limit := verdict(replace(scene.stations, missed=missed), last.verdict if last else None):
             rule, evidence = limit
             return rule.verdict, rule.summary, list(evidence), rule.action
         if not bounds(scene.given.deployment.spec.objectives):

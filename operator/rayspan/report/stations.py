@@ -71,6 +71,8 @@ class Stations:
     """Share of the time that each stage works, on average over the replicas; empty: not a pipeline, or not told."""
     stage_steps: float
     """Steps that the stages took, on average over stages and replicas."""
+    missed: bool = False
+    """Whether an objective is missed."""
 
     @property
     def path_first_token(self) -> float:

@@ -35,7 +35,7 @@ QUEUE: Final = 1.0
 UNEVEN: Final = 2.0
 """Times the work of the least busy engine that the busiest has, with a queue in one and none in the other."""
 BUSY: Final = 0.8
-"""Share of the time that the slowest stage works: above it, queues grow faster than load does."""
+"""Share of the time that the slowest stage works."""
 IMBALANCE: Final = 1.25
 """Times the mean stage that the slowest works: what an even cut would gain."""
 GAP_SECONDS: Final = 0.010
@@ -83,9 +83,7 @@ def _coordinator(found: Stations, scale: float) -> Evidence | None:
     if of_answer < PATH_SHARE * scale and of_first < PATH_FIRST_SHARE * scale:
         return None
     return [
-        f"An answer takes {_time(found.answer.seconds)}, {_time(found.engine_answer.seconds)} of it in the engine; "
-        f"a first token {_time(found.first_token.seconds)}, {_time(found.engine_first_token.seconds)} of it in the "
-        f"engine.",
+        _times(found),
         f"The {late}'s event loop wakes up {_time(found.lag[late])} late.",
         _queues(found),
     ]
@@ -139,8 +137,9 @@ def _network(found: Stations, scale: float) -> Evidence | None:
 
 def _imbalance(found: Stations, scale: float) -> Evidence | None:
     shares = found.stage_shares
-    if not shares or max(shares) < BUSY * scale:
-        return None
+    running = sum(engine.running for engine in found.engines.values()) / len(found.engines)
+    if not shares or max(shares) < BUSY * scale or running < len(shares) * scale:
+        return None  # what runs alone takes the sum of the stages, however they are cut
     slowest = max(range(len(shares)), key=lambda stage: shares[stage])
     if shares[slowest] < IMBALANCE * scale * sum(shares) / len(shares):
         return None
@@ -150,12 +149,14 @@ def _imbalance(found: Stations, scale: float) -> Evidence | None:
 
 
 def _engine(found: Stations, scale: float) -> Evidence | None:
+    """By its queue alone: stages that work all the time take on more sequences at hardly any cost."""
     waiting = sum(engine.waiting for engine in found.engines.values()) / len(found.engines)
-    busy = max(found.stage_shares, default=0.0)
-    if waiting < QUEUE * scale and busy < BUSY * scale:
+    if waiting < QUEUE * scale and not (
+        found.missed and found.path_answer < PATH_SHARE * found.answer.seconds
+    ):
         return None
     stages = [f"The stages work {_shares(found)} of the time."] if found.stage_shares else []
-    return [_queues(found), *stages]
+    return [_times(found), _queues(found), *stages]
 
 
 RULES: Final = (
@@ -202,6 +203,15 @@ RULES: Final = (
         "Add replicas, or GPUs per replica.",
     ),
 )
+
+
+def _times(found: Stations) -> str:
+    first = (
+        f"; a first token {_time(found.first_token.seconds)}, {_time(found.engine_first_token.seconds)} of it in the engine"
+        if found.first_token.number
+        else ""
+    )
+    return f"An answer takes {_time(found.answer.seconds)}, {_time(found.engine_answer.seconds)} of it in the engine{first}."
 
 
 def _queues(found: Stations) -> str:

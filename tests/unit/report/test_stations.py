@@ -108,6 +108,7 @@ def test_a_queue_is_the_engine_s_and_without_one_all_is_well(world: Any) -> None
     queued = status(loaded(world, queue=5.0)).diagnosis
     assert queued is not None and queued.verdict == "Engine"
     assert queued.evidence == [
+        "An answer takes 2.1s, 2s of it in the engine; a first token 250ms, 200ms of it in the engine.",
         "Requests in the engines on average: r0 4.0 running and 5.0 waiting.",
         "The stages work 50% and 70% of the time.",
     ]
@@ -116,11 +117,14 @@ def test_a_queue_is_the_engine_s_and_without_one_all_is_well(world: Any) -> None
     assert (calm.verdict, calm.summary) == ("Healthy", "No station on the way is at its limit.")
 
 
-def test_objectives_that_are_met_need_no_reason_and_those_missed_are_not_guessed_at(world: Any) -> None:
+def test_objectives_that_are_met_need_no_reason_and_those_missed_have_one(world: Any) -> None:
     met = status(loaded(world, objectives={"endToEnd": {"p99": "20s"}}, queue=5.0)).diagnosis
     assert met is not None and met.summary == "Every objective is met."
     missed = status(loaded(world, objectives={"endToEnd": {"p99": "1s"}})).diagnosis
-    assert missed is not None and missed.verdict == "Unknown"
+    assert missed is not None and missed.verdict == "Engine"
+    assert missed.evidence is not None and missed.evidence[0].startswith(
+        "An answer takes 2.1s, 2s of it in the engine"
+    )
 
 
 def test_what_has_just_begun_to_serve_is_cold(world: Any) -> None:

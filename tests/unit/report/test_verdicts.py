@@ -50,8 +50,14 @@ CASES: dict[str, tuple[dict[str, Any], str | None]] = {
         "LoadBalancer",
     ),
     "both queue": ({"engines": QUEUES, "stage_shares": (0.9, 0.95)}, "Engine"),
-    "stages that work all the time": ({"stage_shares": (0.85, 0.9)}, "Engine"),
+    "stages that work all the time": ({"stage_shares": (0.95, 1.0)}, None),
+    "an objective that is missed in the engine": ({"missed": True}, "Engine"),
+    "an objective that is missed on the path": ({"missed": True, "answer": Mean(200, 3.0)}, None),
     "one stage works all the time and the other waits": ({"stage_shares": (0.35, 0.92)}, "PipelineImbalance"),
+    "one sequence alone takes the sum of the stages": (
+        {"stage_shares": (0.1, 0.85), "engines": {"a": Engine(1.0), "b": Engine(1.0)}},
+        None,
+    ),
     "one stage works more, with time to spare": ({"stage_shares": (0.3, 0.6)}, None),
     "stages that idle while requests run": ({"stage_shares": (0.1, 0.12)}, "Network"),
     "stages that idle because little runs": (
