@@ -18,7 +18,7 @@ class Recorder(Protocol):
 
 
 class Event(Protocol):
-    """A mark in a device's stream, as torch.cuda.Event."""
+    """A mark in a device's stream, as torch.Event."""
 
     def record(self) -> None: ...
     def query(self) -> bool: ...

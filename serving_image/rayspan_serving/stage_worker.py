@@ -17,6 +17,8 @@ from rayspan_serving.stage_meter import StageMeter
 
 if current_platform.is_cpu():
     from vllm.v1.worker.cpu_worker import CPUWorker as Worker
+elif current_platform.is_xpu():
+    from vllm.v1.worker.xpu_worker import XPUWorker as Worker
 else:
     from vllm.v1.worker.gpu_worker import Worker
 
@@ -34,7 +36,7 @@ def put_clock(runner: Any, meter: StageMeter, last: bool) -> None:
     clock = (
         HostClock(meter)
         if current_platform.is_cpu()
-        else DeviceClock(meter, lambda: torch.cuda.Event(enable_timing=True))
+        else DeviceClock(meter, lambda: torch.Event(enable_timing=True))
     )
     execute, wait = runner.execute_model, AsyncIntermediateTensors.wait_for_comm
     step = ""
