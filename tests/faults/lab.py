@@ -216,7 +216,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--only", choices=FAULTS)
+    parser.add_argument("--only", nargs="+", choices=FAULTS, default=list(FAULTS))
     options = parser.parse_args()
     told: Counter[tuple[str, str]] = Counter()
     with tempfile.TemporaryDirectory(prefix="rf-", dir="/tmp") as folder:
@@ -225,7 +225,7 @@ def main() -> None:
             lab.start()
             for _ in range(options.rounds):
                 for name, fault in FAULTS.items():
-                    if options.only in (None, name):
+                    if name in options.only:
                         told[run(lab, name, fault)] += 1
         finally:
             lab.ray.stop()

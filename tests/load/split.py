@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -30,7 +31,9 @@ from metrics_page import value
 
 SEQUENCES = 4
 """Of a micro-batch."""
-TOKENS = 64
+PROMPT_TOKENS = 64
+"""Of a micro-batch, and as many as a step may have: so that the sequences come in as many groups as there are stages."""
+TOKENS = 40
 SHORT = 8
 
 
@@ -141,12 +144,14 @@ def measure(folder: str, stages: int) -> None:
         dtype="float32",
         max_model_len=256,
         max_num_seqs=SEQUENCES * stages,
-        max_num_batched_tokens=256,
+        max_num_batched_tokens=PROMPT_TOKENS,
         enable_prefix_caching=False,
         kv_cache_memory_bytes=64 << 20,
         compilation_config={"mode": 2, "backend": "eager"},
     )
-    prompts: Any = [{"prompt_token_ids": [7 + i] * (256 // SEQUENCES)} for i in range(SEQUENCES * stages)]
+    prompts: Any = [
+        {"prompt_token_ids": [7 + i] * (PROMPT_TOKENS // SEQUENCES)} for i in range(SEQUENCES * stages)
+    ]
 
     def run(tokens: int) -> float:
         sampling = SamplingParams(temperature=0.0, max_tokens=tokens, ignore_eos=True, detokenize=False)
@@ -157,10 +162,9 @@ def measure(folder: str, stages: int) -> None:
     run(SHORT)
     print("\nREADY", flush=True)
     sys.stdin.readline()
-    steps = [(run(TOKENS) - run(SHORT)) / (TOKENS - SHORT) * 1e3 for _ in range(3)]
+    steps = [(run(TOKENS) - run(SHORT)) / (TOKENS - SHORT) * 1e3 for _ in range(2)]
     print(f"\nSTEP {statistics.median(steps)}", flush=True)
     sys.stdin.readline()
-    os._exit(0)
 
 
 def engine(ray: Any, folder: str, split: Sequence[int], share: float) -> Run:
@@ -176,8 +180,9 @@ def engine(ray: Any, folder: str, split: Sequence[int], share: float) -> Run:
     log = Path(folder) / "engine.log"
     with log.open("w") as errors:
         child = subprocess.Popen(
-            command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
-        )
+            command, env=environment, text=True, start_new_session=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
+        )  # fmt: skip
     assert child.stdin is not None and child.stdout is not None
     seen: list[str] = []
 
@@ -205,8 +210,8 @@ def engine(ray: Any, folder: str, split: Sequence[int], share: float) -> Run:
         child.stdin.flush()
         step = float(until("STEP").split()[1])
         after = counted("seconds"), counted("steps")
-        child.stdin.close()
-        child.wait()
+    os.killpg(child.pid, signal.SIGKILL)  # with its engine's process: Ray then takes the stages away
+    child.wait()
     said = dict(re.findall(r"PP(\d).*Model loading took ([\d.]+) GiB", "".join(seen) + log.read_text()))
     return Run(
         step,

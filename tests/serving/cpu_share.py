@@ -1,7 +1,7 @@
 """Processes held to a share of a core, as a pod's CPU limit holds them: a cgroup's quota. As root."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -28,5 +28,6 @@ def limited(pids: Sequence[int], share: float, period_us: int = PERIOD_US) -> It
     finally:
         for group in groups:
             for pid in (group / "cgroup.procs").read_text().split():
-                (root / "cgroup.procs").write_text(pid)
+                with suppress(ProcessLookupError):
+                    (root / "cgroup.procs").write_text(pid)
             group.rmdir()
