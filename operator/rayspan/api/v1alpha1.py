@@ -440,6 +440,10 @@ class Status(Model):
     diagnosis: DiagnosisStatus | None = Field(default=None, description="The bottleneck.")
     environment: EnvironmentStatus | None = Field(default=None, description="What was verified where.")
 
+    def condition(self, kind: str) -> Condition | None:
+        """The condition of this type."""
+        return next((one for one in self.conditions or () if one.type == kind), None)
+
 
 class ObjectMeta(BaseModel):
     """The part of metadata that Rayspan reads."""

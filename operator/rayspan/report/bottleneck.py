@@ -121,9 +121,7 @@ def _cold(scene: Scene) -> Verdict | None:
     """Whether it began to serve only just now, so that the window holds what a start costs."""
     assert scene.stations is not None
     at = scene.given.observed.at
-    ready = next(
-        (c for c in scene.given.deployment.status.conditions or () if c.type == ConditionType.READY), None
-    )
+    ready = scene.given.deployment.status.condition(ConditionType.READY)
     since = moment(ready.last_transition_time) if ready and ready.status == "True" else at
     if at - since >= min(COLD_SECONDS, scene.stations.seconds) and scene.ready >= scene.desired:
         return None

@@ -44,7 +44,7 @@ def last_failure(before: Status, found: Mapping[ConditionType, Finding], at: flo
 
 def _of_this_outage(before: Status, old: FailureStatus) -> bool:
     """Whether it has not been Ready since."""
-    ready = next((c for c in before.conditions or () if c.type == ConditionType.READY), None)
+    ready = before.condition(ConditionType.READY)
     return (
         ready is not None
         and ready.status != "True"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from rayspan.report import stage_times, traffic
+from rayspan.report.observed import Labels
 from rayspan.report.window import Window
 
 PATH: Final = "ray_rayspan"
@@ -75,6 +76,16 @@ class Stations:
     """Whether an objective is missed."""
 
     @property
+    def running(self) -> float:
+        """Requests that run in an engine, on average over the engines."""
+        return sum(engine.running for engine in self.engines.values()) / len(self.engines)
+
+    @property
+    def waiting(self) -> float:
+        """Requests that wait in an engine, on average over the engines."""
+        return sum(engine.waiting for engine in self.engines.values()) / len(self.engines)
+
+    @property
     def path_first_token(self) -> float:
         """The path's part of a first token."""
         return max(0.0, self.first_token.seconds - self.engine_first_token.seconds)
@@ -100,42 +111,51 @@ def stations(window: Window, replicas: Collection[str], stages: int) -> Stations
         engine_answer=engine_answer,
         sending=_sum(window, SENDING),
         lag=_lag(window),
-        engines={replica: _engine(window, replica) for replica in sorted(replicas)},
+        engines=_engines(window, replicas),
         preemptions=_sum(window, PREEMPTIONS),
         stage_shares=tuple(seconds / each for seconds in worked) if all(steps) else (),
         stage_steps=sum(steps) / len(steps) / len(replicas) if steps else 0.0,
     )
 
 
-def _mean(window: Window, prefix: str, what: str, until: str = "", replica: str | None = None) -> Mean:
-    number = _sum(window, f"{prefix}_{what}_total", replica)
-    seconds = _sum(window, f"{prefix}_{what}_{until}seconds_total", replica)
+def _mean(window: Window, prefix: str, what: str, until: str = "") -> Mean:
+    number = _sum(window, f"{prefix}_{what}_total")
+    seconds = _sum(window, f"{prefix}_{what}_{until}seconds_total")
     return Mean(number, seconds / number) if number else Mean()
 
 
-def _sum(window: Window, metric: str, replica: str | None = None) -> float:
-    return sum(
-        amount
-        for (name, labels), amount in window.counters.items()
-        if name == metric and (replica is None or dict(labels).get(traffic.REPLICA_LABEL) == replica)
-    )
+def _sum(window: Window, metric: str) -> float:
+    return sum(amount for (name, _), amount in window.counters.items() if name == metric)
 
 
-def _engine(window: Window, replica: str) -> Engine:
-    def level(metric: str) -> float:
-        found = [
-            value
-            for (name, labels), value in window.levels.items()
-            if name == metric and dict(labels).get("ReplicaId") == replica
-        ]
-        return sum(found)
+def _engines(window: Window, replicas: Collection[str]) -> dict[str, Engine]:
+    """Each replica's, in the order of their ids: the series are gone through once for all of them."""
+    level = _by(window.levels, (traffic.RUNNING, traffic.WAITING, traffic.KV_CACHE_USAGE), "ReplicaId")
+    number, seconds = f"{ENGINE}_answers_total", f"{ENGINE}_answers_seconds_total"
+    answered = _by(window.counters, (number, seconds), traffic.REPLICA_LABEL)
+    return {
+        one: Engine(
+            running=level.get((traffic.RUNNING, one), 0.0),
+            waiting=level.get((traffic.WAITING, one), 0.0),
+            cache=level.get((traffic.KV_CACHE_USAGE, one), 0.0),
+            answers=Mean(many, answered.get((seconds, one), 0.0) / many)
+            if (many := answered.get((number, one), 0.0))
+            else Mean(),
+        )
+        for one in sorted(replicas)
+    }
 
-    return Engine(
-        running=level(traffic.RUNNING),
-        waiting=level(traffic.WAITING),
-        cache=level(traffic.KV_CACHE_USAGE),
-        answers=_mean(window, ENGINE, "answers", replica=replica),
-    )
+
+def _by(
+    series: Mapping[tuple[str, Labels], float], metrics: Collection[str], label: str
+) -> dict[tuple[str, str], float]:
+    """Sums of these metrics by a label's value."""
+    found: dict[tuple[str, str], float] = {}
+    for (metric, labels), value in series.items():
+        if metric in metrics:
+            key = (metric, dict(labels).get(label, ""))
+            found[key] = found.get(key, 0.0) + value
+    return found
 
 
 def _lag(window: Window) -> dict[str, float]:

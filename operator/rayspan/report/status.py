@@ -118,7 +118,7 @@ def _ready(scene: Scene, found: Mapping[ConditionType, Finding]) -> int:
 
 def _condition(given: Input, kind: ConditionType, finding: Finding) -> Condition:
     """The finding as a condition; the time of transition is kept while the status is the same."""
-    last = next((c for c in given.deployment.status.conditions or () if c.type == kind), None)
+    last = given.deployment.status.condition(kind)
     kept = last.last_transition_time if last and last.status == finding.status else None
     return Condition(
         type=kind.value,

@@ -51,9 +51,7 @@ def suggestion(scene: Scene, window: Window) -> SuggestionStatus | None:
 def _settled(scene: Scene, window: Window) -> bool:
     """Whether the whole window is of the plan that runs now."""
     since = scene.given.observed.at - window.seconds
-    ready = next(
-        (c for c in scene.given.deployment.status.conditions or () if c.type == ConditionType.READY), None
-    )
+    ready = scene.given.deployment.status.condition(ConditionType.READY)
     turned = moment(ready.last_transition_time) if ready and ready.status == "True" else None
     return turned is not None and turned <= since and all(pod.created_at <= since for pod in scene.pods)
 

@@ -84,7 +84,7 @@ def _coordinator(found: Stations, scale: float) -> Evidence | None:
         return None
     return [
         _times(found),
-        f"The {late}'s event loop wakes up {_time(found.lag[late])} late.",
+        f"The {late}'s event loop wakes up {durations.latency(found.lag[late])} late.",
         _queues(found),
     ]
 
@@ -124,21 +124,20 @@ def _balance(found: Stations, scale: float) -> Evidence | None:
 def _network(found: Stations, scale: float) -> Evidence | None:
     if not found.stage_shares or not found.stage_steps:
         return None
-    busy = min(1.0, sum(engine.running for engine in found.engines.values()) / len(found.engines))
+    busy = min(1.0, found.running)
     idle = busy - sum(found.stage_shares)
     gap = idle * found.seconds / found.stage_steps
     if idle < GAP_SHARE * scale * busy or gap < GAP_SECONDS * scale:
         return None
     return [
         f"Requests run {busy:.0%} of the time, but the stages together work only {sum(found.stage_shares):.0%} of it.",
-        f"{_time(gap)} of each step are spent between the stages.",
+        f"{durations.latency(gap)} of each step are spent between the stages.",
     ]
 
 
 def _imbalance(found: Stations, scale: float) -> Evidence | None:
     shares = found.stage_shares
-    running = sum(engine.running for engine in found.engines.values()) / len(found.engines)
-    if not shares or max(shares) < BUSY * scale or running < len(shares) * scale:
+    if not shares or max(shares) < BUSY * scale or found.running < len(shares) * scale:
         return None  # what runs alone takes the sum of the stages, however they are cut
     slowest = max(range(len(shares)), key=lambda stage: shares[stage])
     if shares[slowest] < IMBALANCE * scale * sum(shares) / len(shares):
@@ -150,8 +149,7 @@ def _imbalance(found: Stations, scale: float) -> Evidence | None:
 
 def _engine(found: Stations, scale: float) -> Evidence | None:
     """By its queue alone: stages that work all the time take on more sequences at hardly any cost."""
-    waiting = sum(engine.waiting for engine in found.engines.values()) / len(found.engines)
-    if waiting < QUEUE * scale and not (
+    if found.waiting < QUEUE * scale and not (
         found.missed and found.path_answer < PATH_SHARE * found.answer.seconds
     ):
         return None
@@ -207,11 +205,11 @@ RULES: Final = (
 
 def _times(found: Stations) -> str:
     first = (
-        f"; a first token {_time(found.first_token.seconds)}, {_time(found.engine_first_token.seconds)} of it in the engine"
+        f"; a first token {durations.latency(found.first_token.seconds)}, {durations.latency(found.engine_first_token.seconds)} of it in the engine"
         if found.first_token.number
         else ""
     )
-    return f"An answer takes {_time(found.answer.seconds)}, {_time(found.engine_answer.seconds)} of it in the engine{first}."
+    return f"An answer takes {durations.latency(found.answer.seconds)}, {durations.latency(found.engine_answer.seconds)} of it in the engine{first}."
 
 
 def _queues(found: Stations) -> str:
@@ -224,7 +222,3 @@ def _queues(found: Stations) -> str:
 
 def _shares(found: Stations) -> str:
     return listing((f"{share:.0%}" for share in found.stage_shares), most=64)
-
-
-def _time(seconds: float) -> str:
-    return durations.latency(seconds)
