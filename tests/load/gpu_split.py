@@ -13,9 +13,12 @@ before. Its figures say nothing about GPUs.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import multiprocessing
 import os
-import subprocess
+import signal
+import statistics
 import sys
 import tempfile
 import time
@@ -33,7 +36,11 @@ MEASURED = Path(__file__).parents[1] / "unit" / "plan" / "measured.yaml"
 PROMPT_TOKENS = 1024
 """Of a micro-batch."""
 TOKENS, SHORT, TIMES = 132, 4, 4
+MANY, FEW = 24, 8
+"""Micro-batches of prefill."""
+LIMIT_SECONDS = 120
 PRODUCT = "NVIDIA-H200"
+FORK = multiprocessing.get_context("fork")
 
 
 @dataclass(frozen=True)
@@ -100,8 +107,8 @@ def neighbours(layers: Sequence[int]) -> Iterator[tuple[int, ...]]:
                 yield tuple(split)
 
 
-def measure(folder: str, split: Sequence[int], sequences: int) -> None:
-    """One engine, in a process of its own: the step in ms on its last line."""
+def measure(folder: str, split: Sequence[int], sequences: int, answer: Any) -> None:
+    """One engine, in a process of its own: sends the decode step and the prefill of a micro-batch, in ms."""
     from vllm import LLM, SamplingParams
 
     stages = len(split)
@@ -115,51 +122,63 @@ def measure(folder: str, split: Sequence[int], sequences: int) -> None:
         max_num_seqs=sequences * stages,
         max_num_batched_tokens=PROMPT_TOKENS,
         enable_prefix_caching=False,
-        gpu_memory_utilization=0.8,
-        compilation_config={"mode": 0, "cudagraph_mode": "FULL_DECODE_ONLY"},
+        gpu_memory_utilization=0.4,
+        compilation_config={
+            "mode": 0,
+            "cudagraph_mode": "FULL_DECODE_ONLY",
+            "cudagraph_capture_sizes": [sequences],
+        },
     )
-    length = PROMPT_TOKENS // sequences
-    prompts: Any = [{"prompt_token_ids": [7 + i % 1000] * length} for i in range(sequences * stages)]
 
-    def run(tokens: int) -> float:
+    def run(tokens: int, prompts: int, length: int) -> float:
         sampling = SamplingParams(temperature=0.0, max_tokens=tokens, ignore_eos=True, detokenize=False)
+        batch: Any = [{"prompt_token_ids": [7 + i % 1000] * length} for i in range(prompts)]
         began = time.perf_counter()
-        llm.generate(prompts, sampling, use_tqdm=False)
+        llm.generate(batch, sampling, use_tqdm=False)
         return time.perf_counter() - began
 
-    run(TOKENS)
-    steps = [(run(TOKENS) - run(SHORT)) / (TOKENS - SHORT) * 1e3 for _ in range(TIMES)]
-    print(f"\nSTEP {min(steps)}", flush=True)
-    os._exit(0)
+    def decode(tokens: int) -> float:
+        return run(tokens, sequences * stages, PROMPT_TOKENS // sequences)
+
+    def prefill(micro_batches: int) -> float:
+        return run(1, micro_batches, PROMPT_TOKENS)
+
+    decode(TOKENS), prefill(FEW)
+    steps = [(decode(TOKENS) - decode(SHORT)) / (TOKENS - SHORT) * 1e3 for _ in range(TIMES)]
+    prefills = [(prefill(MANY) - prefill(FEW)) / (MANY - FEW) * 1e3 for _ in range(TIMES)]
+    answer.send((min(steps), statistics.median(prefills)))
 
 
-def engine(folder: str, split: Sequence[int], sequences: int, gpus: Sequence[int]) -> float:
-    """``measure`` on these GPUs; infinity: it failed, and said why on standard error."""
-    environment = {
-        **os.environ,
-        "CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus)),
-        "VLLM_PP_LAYER_PARTITION": ",".join(map(str, split)),
-        "VLLM_LOGGING_LEVEL": "ERROR",
-        "VLLM_USE_FLASHINFER_SAMPLER": "0",
-        "HF_HUB_OFFLINE": "1",
-    }
-    layers = environment["VLLM_PP_LAYER_PARTITION"]
-    command = [
-        sys.executable,
-        __file__,
-        "--measure",
-        folder,
-        "--split",
-        layers,
-        "--sequences",
-        str(sequences),
-    ]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
-    found = [line for line in done.stdout.splitlines() if line.startswith("STEP ")]
-    if not found:
-        print((done.stdout + done.stderr)[-1500:], file=sys.stderr)
-        return inf
-    return float(found[-1].split()[1])
+def engine(folder: str, split: Sequence[int], sequences: int, gpus: Sequence[int]) -> tuple[float, float]:
+    """``measure`` on these GPUs, forked off so that vLLM is imported once; infinities: it failed, and its log is told."""
+    here, there = FORK.Pipe(duplex=False)
+    log = Path(folder) / f"{'-'.join(map(str, split))}.log"
+
+    def child() -> None:
+        os.setsid()
+        with log.open("w") as file:
+            os.dup2(file.fileno(), 1), os.dup2(file.fileno(), 2)
+        os.environ.update(
+            {
+                "CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus)),
+                "VLLM_PP_LAYER_PARTITION": ",".join(map(str, split)),
+            }
+        )
+        measure(folder, split, sequences, there)
+
+    process = FORK.Process(target=child)
+    process.start()
+    there.close()
+    try:
+        answer: tuple[float, float] = here.recv() if here.poll(LIMIT_SECONDS) else (inf, inf)
+    except EOFError:
+        answer = inf, inf
+    if answer == (inf, inf):
+        print(log.read_text()[-1500:], file=sys.stderr)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid or 0, signal.SIGKILL)
+    process.join()
+    return answer
 
 
 def compare(model: Model, gpus: int) -> None:
@@ -169,7 +188,7 @@ def compare(model: Model, gpus: int) -> None:
     for first in range(0, gpus - model.stages + 1, model.stages):
         free.put(list(range(first, first + model.stages)))
 
-    def one(split: tuple[int, ...]) -> float:
+    def one(split: tuple[int, ...]) -> tuple[float, float]:
         mine = free.get()
         try:
             return engine(folder, split, model.sequences, mine)
@@ -178,13 +197,14 @@ def compare(model: Model, gpus: int) -> None:
 
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(free.qsize()) as pool:
         (Path(folder) / "config.json").write_text(json.dumps(model.config()))
-        steps = dict(zip(predicted, pool.map(one, predicted), strict=True))
-    for split, step in steps.items():
+        seen = dict(zip(predicted, pool.map(one, predicted), strict=True))
+    for split, (step, prefill) in seen.items():
         print(
-            f"  - {{shape: {model.shape}, layers: {list(split)}, sequences: {model.sequences}, step_ms: {step:.2f}}}"
-            f"  # predicted {predicted[split]:.2f}, {predicted[split] / step - 1:+.0%}",
+            f"  - {{shape: {model.shape}, layers: {list(split)}, sequences: {model.sequences}, step_ms: {step:.2f}, "
+            f"prefill_ms: {prefill:.2f}}}  # predicted {predicted[split]:.2f}, {predicted[split] / step - 1:+.0%}",
             flush=True,
         )
+    steps = {split: step for split, (step, _) in seen.items()}
     best = min(steps, key=lambda split: steps[split])
     print(
         f"# {model.shape}, {model.layers} layers: planned {planned}, best {best}: regret "
@@ -198,14 +218,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("models", nargs="*", metavar="SHAPE:LAYERS:STAGES:SEQUENCES")
+    parser.add_argument("models", nargs="+", metavar="SHAPE:LAYERS:STAGES:SEQUENCES")
     parser.add_argument("--gpus", type=int, default=4)
-    parser.add_argument("--measure", metavar="FOLDER", help=argparse.SUPPRESS)
-    parser.add_argument("--split", help=argparse.SUPPRESS)
-    parser.add_argument("--sequences", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.measure:
-        measure(options.measure, [int(part) for part in options.split.split(",")], options.sequences)
+    os.environ.update(
+        {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_USE_FLASHINFER_SAMPLER": "0", "HF_HUB_OFFLINE": "1"}
+    )
+    import vllm  # noqa: F401  before the forks, for all of them
+
     for text in options.models:
         shape, layers, stages, sequences = text.split(":")
         compare(Model(shape, int(layers), int(stages), int(sequences)), options.gpus)
