@@ -1,8 +1,8 @@
 """vLLM's worker with a clock around the model: its engine argument `worker_cls`, for pipelines.
 
-A stage works on a step in the runner's `execute_model` and, on the last stage, in its sampling. Only one call within
-them waits for another stage: that for the received tensors, when they are first used. Sending them on, and telling
-all stages which tokens were sampled, lies outside.
+A stage works on a step in the runner's `execute_model` and, on the last stage, in its sampling. Two calls within them
+wait for another stage: that for the received tensors, when they are first used, and with the newer of vLLM's two model
+runners that for the tokens which the last stage sampled. Sending lies outside.
 """
 
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from vllm.distributed.parallel_state import get_pp_group, get_tp_group
 from vllm.platforms import current_platform
+from vllm.v1.worker.gpu.pp_utils import PPHandler
 from vllm.v1.worker.gpu_worker import AsyncIntermediateTensors
 
 from rayspan_serving.stage_clock import DeviceClock, HostClock, kind
@@ -38,7 +39,7 @@ def put_clock(runner: Any, meter: StageMeter, last: bool) -> None:
         if current_platform.is_cpu()
         else DeviceClock(meter, lambda: torch.Event(enable_timing=True))
     )
-    execute, wait = runner.execute_model, AsyncIntermediateTensors.wait_for_comm
+    execute = runner.execute_model
     step = ""
 
     def execute_model(scheduled: Any, *more: Any, **named: Any) -> Any:
@@ -50,7 +51,12 @@ def put_clock(runner: Any, meter: StageMeter, last: bool) -> None:
         return clock.work(step, lambda: execute(scheduled, *more, **named))
 
     runner.execute_model = execute_model
-    AsyncIntermediateTensors.wait_for_comm = lambda received: clock.wait(lambda: wait(received))
+    for owner, name in (
+        (AsyncIntermediateTensors, "wait_for_comm"),
+        (PPHandler, "get_prev_sampled_outputs"),
+    ):
+        wait = getattr(owner, name)
+        setattr(owner, name, lambda self, wait=wait: clock.wait(lambda: wait(self)))
     if last:
         name = "sample" if hasattr(runner, "sample") else "_sample"  # the two model runners' names for it
         sample = getattr(runner, name)

@@ -17,6 +17,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import re
 import signal
 import statistics
 import sys
@@ -25,6 +26,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from math import inf
 from pathlib import Path
 from queue import Queue
@@ -36,10 +38,14 @@ MEASURED = Path(__file__).parents[1] / "unit" / "plan" / "measured.yaml"
 PROMPT_TOKENS = 1024
 """Of a micro-batch."""
 TOKENS, SHORT, TIMES = 132, 4, 4
+PLUGS = 4
+"""Micro-batches of prefill ahead of the sequences that are timed."""
 MANY, FEW = 24, 8
 """Micro-batches of prefill."""
 LIMIT_SECONDS = 120
 PRODUCT = "NVIDIA-H200"
+MEMORY, SHARE = 143771 << 20, 0.4
+"""Bytes of a GPU as its label tells them, and gpu_memory_utilization."""
 FORK = multiprocessing.get_context("fork")
 
 
@@ -78,14 +84,14 @@ def splits(model: Model) -> tuple[tuple[int, ...], tuple[int, ...], dict[tuple[i
     from rayspan.plan.gpus import gpu
     from rayspan.plan.model_facts import model_facts
     from rayspan.plan.split import Problem, Segment, solve
-    from rayspan.plan.stage_time import decode_seconds, stage_seconds, step_seconds, vllm_default, work
+    from rayspan.plan.stage_time import load_seconds, stage_seconds, step_seconds, vllm_default, work
 
     facts, row, stages = model_facts(model.config()), gpu(PRODUCT), model.stages
     assert facts.weights is not None
-    whole = work(facts.weights, 0, 0, model.sequences)
+    whole = work(facts.weights, 0, 0, model.sequences, prompt_tokens=0)  # for the steps measured have none
 
     def seconds(one: Segment) -> float:
-        return decode_seconds(whole, row, 1, one.place, one.begin, one.end, stages)
+        return load_seconds(whole, row, 1, one.place, one.begin, one.end, stages)
 
     found = solve(Problem(model.layers, stages, [stages], lambda stage, kind: True, seconds, lambda one: inf))
     assert found is not None
@@ -94,6 +100,39 @@ def splits(model: Model) -> tuple[tuple[int, ...], tuple[int, ...], dict[tuple[i
     rows = [row] * stages
     predicted = {split: step_seconds(stage_seconds(whole, rows, 1, split), rows) * 1e3 for split in wanted}
     return found.layers, default, predicted
+
+
+def held(model: Model, split: Sequence[int], log: str) -> str:
+    """Of each stage: GiB of weights and of what is left for the cache, as vLLM says and as predicted."""
+    from rayspan.plan.memory import GIB, Memory, engine
+    from rayspan.plan.model_facts import model_facts
+    from rayspan.plan.split import place
+
+    facts, said = model_facts(model.config()), []
+    memory = Memory(facts, engine(arguments(model.sequences, model.stages), facts), 1)
+    edges = [0, *accumulate(split)]
+    for stage, (begin, end) in enumerate(pairwise(edges)):
+        need = memory.need(place(stage, len(split)), begin, end, MEMORY)
+        cache = memory.room(need, MEMORY).cache
+        seen = [
+            re.findall(rf"PP{stage}.*{words} ([\d.]+) GiB", log)
+            for words in ("Model loading took", "Available KV cache memory:")
+        ]
+        weights, left = (float(one[-1]) if one else inf for one in seen)
+        said.append(
+            f"weights {weights:.2f} ({need.weights / GIB / weights - 1:+.1%}), left {left:.2f} ({cache / GIB - left:+.2f} GiB)"
+        )
+    return "; ".join(said)
+
+
+def arguments(sequences: int, stages: int) -> dict[str, Any]:
+    """Engine arguments that memory depends on."""
+    return {
+        "max_model_len": 2048,
+        "max_num_seqs": sequences * stages + PLUGS,
+        "max_num_batched_tokens": PROMPT_TOKENS,
+        "gpu_memory_utilization": SHARE,
+    }
 
 
 def neighbours(layers: Sequence[int]) -> Iterator[tuple[int, ...]]:
@@ -118,30 +157,35 @@ def measure(folder: str, split: Sequence[int], sequences: int, answer: Any) -> N
         skip_tokenizer_init=True,
         pipeline_parallel_size=stages,
         distributed_executor_backend="mp" if stages > 1 else None,
-        max_model_len=2048,
-        max_num_seqs=sequences * stages,
-        max_num_batched_tokens=PROMPT_TOKENS,
         enable_prefix_caching=False,
-        gpu_memory_utilization=0.4,
+        **arguments(sequences, stages),
         compilation_config={
             "mode": 0,
             "cudagraph_mode": "FULL_DECODE_ONLY",
-            "cudagraph_capture_sizes": [sequences],
+            "cudagraph_capture_sizes": [sequences, sequences * 5 // 4, sequences * stages],
         },
     )
 
-    def run(tokens: int, prompts: int, length: int) -> float:
-        sampling = SamplingParams(temperature=0.0, max_tokens=tokens, ignore_eos=True, detokenize=False)
-        batch: Any = [{"prompt_token_ids": [7 + i % 1000] * length} for i in range(prompts)]
+    def prompts(count: int, length: int) -> list[Any]:
+        return [{"prompt_token_ids": [7 + i % 1000] * length} for i in range(count)]
+
+    def sampling(tokens: int) -> SamplingParams:
+        return SamplingParams(temperature=0.0, max_tokens=tokens, ignore_eos=True, detokenize=False)
+
+    def run(first: int, more: list[Any], tokens: int) -> float:
+        """Seconds of so many micro-batches of prefill, and of more prompts with so many tokens each."""
+        batch = prompts(first, PROMPT_TOKENS) + more
+        each = [sampling(1)] * first + [sampling(tokens)] * len(more)
         began = time.perf_counter()
-        llm.generate(batch, sampling, use_tqdm=False)
+        llm.generate(batch, each, use_tqdm=False)
         return time.perf_counter() - began
 
     def decode(tokens: int) -> float:
-        return run(tokens, sequences * stages, PROMPT_TOKENS // sequences)
+        # While the first are at work all others arrive: so they come in as many equal groups as there are stages.
+        return run(PLUGS, prompts(sequences * stages, PROMPT_TOKENS // sequences), tokens)
 
     def prefill(micro_batches: int) -> float:
-        return run(1, micro_batches, PROMPT_TOKENS)
+        return run(micro_batches, [], 1)
 
     decode(TOKENS), prefill(FEW)
     steps = [(decode(TOKENS) - decode(SHORT)) / (TOKENS - SHORT) * 1e3 for _ in range(TIMES)]
@@ -149,10 +193,15 @@ def measure(folder: str, split: Sequence[int], sequences: int, answer: Any) -> N
     answer.send((min(steps), statistics.median(prefills)))
 
 
+def log_of(folder: str, split: Sequence[int]) -> Path:
+    """What the engine with this split says."""
+    return Path(folder) / f"{'-'.join(map(str, split))}.log"
+
+
 def engine(folder: str, split: Sequence[int], sequences: int, gpus: Sequence[int]) -> tuple[float, float]:
     """``measure`` on these GPUs, forked off so that vLLM is imported once; infinities: it failed, and its log is told."""
     here, there = FORK.Pipe(duplex=False)
-    log = Path(folder) / f"{'-'.join(map(str, split))}.log"
+    log = log_of(folder, split)
 
     def child() -> None:
         os.setsid()
@@ -198,10 +247,12 @@ def compare(model: Model, gpus: int) -> None:
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(free.qsize()) as pool:
         (Path(folder) / "config.json").write_text(json.dumps(model.config()))
         seen = dict(zip(predicted, pool.map(one, predicted), strict=True))
+        logs = {split: log_of(folder, split).read_text() for split in predicted}
     for split, (step, prefill) in seen.items():
         print(
             f"  - {{shape: {model.shape}, layers: {list(split)}, sequences: {model.sequences}, step_ms: {step:.2f}, "
-            f"prefill_ms: {prefill:.2f}}}  # predicted {predicted[split]:.2f}, {predicted[split] / step - 1:+.0%}",
+            f"prefill_ms: {prefill:.2f}}}  # predicted {predicted[split]:.2f}, {predicted[split] / step - 1:+.0%}; "
+            + held(model, split, logs[split]),
             flush=True,
         )
     steps = {split: step for split, (step, _) in seen.items()}
@@ -221,9 +272,7 @@ def main() -> None:
     parser.add_argument("models", nargs="+", metavar="SHAPE:LAYERS:STAGES:SEQUENCES")
     parser.add_argument("--gpus", type=int, default=4)
     options = parser.parse_args()
-    os.environ.update(
-        {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_USE_FLASHINFER_SAMPLER": "0", "HF_HUB_OFFLINE": "1"}
-    )
+    os.environ.update({"VLLM_USE_FLASHINFER_SAMPLER": "0", "HF_HUB_OFFLINE": "1"})
     import vllm  # noqa: F401  before the forks, for all of them
 
     for text in options.models:

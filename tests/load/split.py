@@ -85,7 +85,7 @@ class Planner:
     def planned(self) -> tuple[int, ...]:
         """The split of the plan."""
         from rayspan.plan.split import Problem, solve
-        from rayspan.plan.stage_time import decode_seconds
+        from rayspan.plan.stage_time import load_seconds
 
         found = solve(
             Problem(
@@ -93,7 +93,7 @@ class Planner:
                 self.stages,
                 [self.stages],
                 lambda stage, kind: True,
-                lambda s: decode_seconds(self._work, self._gpu, 1, s.place, s.begin, s.end, self.stages),
+                lambda s: load_seconds(self._work, self._gpu, 1, s.place, s.begin, s.end, self.stages),
                 lambda s: inf,
             )
         )
@@ -146,7 +146,7 @@ def measure(folder: str, stages: int) -> None:
         max_num_seqs=SEQUENCES * stages,
         max_num_batched_tokens=PROMPT_TOKENS,
         enable_prefix_caching=False,
-        kv_cache_memory_bytes=64 << 20,
+        kv_cache_memory_bytes=512 << 20,
         compilation_config={"mode": 2, "backend": "eager"},
     )
     prompts: Any = [

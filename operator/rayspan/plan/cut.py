@@ -23,7 +23,7 @@ from rayspan.plan.placement import Slots
 from rayspan.plan.pools import Pool
 from rayspan.plan.split import Problem, Segment, place, solve
 from rayspan.plan.stage_time import (
-    decode_seconds,
+    load_seconds,
     stage_seconds,
     step_seconds,
     vllm_default,
@@ -71,8 +71,8 @@ class Cut:
     stages: tuple[StageCut, ...]
     step_seconds: float
     """Predicted, for every sequence to gain a token."""
-    default_step_seconds: float
-    """The same with vLLM's own split on the same GPUs."""
+    gain: float
+    """Share of load more that it carries than vLLM's own split on the same GPUs: 0.1 is 10 % more."""
 
     @property
     def requests(self) -> float:
@@ -128,7 +128,7 @@ class Cutter:
 
         def seconds(segment: Segment) -> float:
             gpu, begin, end = self.pools[segment.kind].gpu, edges[segment.begin], edges[segment.end]
-            return decode_seconds(self.work, gpu, tensor, segment.place, begin, end, pipeline)
+            return load_seconds(self.work, gpu, tensor, segment.place, begin, end, pipeline)
 
         def allowed(stage: int, kind: int) -> bool:
             return stage in self.pools[kind].stages
@@ -151,7 +151,11 @@ class Cutter:
         chosen = [self.pools[kind] for kind in kinds]
         gpus: list[Gpu] = [pool.gpu for pool in chosen]
         times = stage_seconds(self.work, gpus, tensor, layers)
-        default = stage_seconds(self.work, gpus, tensor, vllm_default(sum(layers), len(layers)))
+
+        def load(split: Sequence[int]) -> float:
+            return step_seconds(stage_seconds(self.work, gpus, tensor, split, load_seconds), gpus)
+
+        gain = load(vllm_default(sum(layers), len(layers))) / load(layers) - 1
         stages = []
         begin = 0
         for index, (count, pool) in enumerate(zip(layers, chosen, strict=True)):
@@ -160,4 +164,4 @@ class Cutter:
             held = memory.requests(need, pool.memory) if pool.memory else inf
             stages.append(StageCut(count, pool, need, room, held, times[index]))
             begin += count
-        return Cut(tensor, tuple(stages), step_seconds(times, gpus), step_seconds(default, gpus))
+        return Cut(tensor, tuple(stages), step_seconds(times, gpus), gain)

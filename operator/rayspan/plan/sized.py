@@ -154,12 +154,11 @@ def _layers_sentence(spec: Spec, cut: Cut) -> str:
         return f"{whole}: {step}." if gpu.product else f"{whole}."
     slowest = max(range(len(layers)), key=lambda index: cut.stages[index].seconds)
     default = vllm_default(sum(layers), len(layers))
-    gain = cut.default_step_seconds / cut.step_seconds - 1
     against = (
         "as vLLM would by itself"
         if tuple(layers) == default
-        else f"{gain:.0%} faster than vLLM's own {listed(default, most=64)}"
-        if gain >= 0.005
+        else f"{cut.gain:.0%} faster than vLLM's own {listed(default, most=64)}"
+        if cut.gain >= 0.005
         else f"as fast as vLLM's own {listed(default, most=64)}"
     )
     why = ", as spec.parallelism.stages says" if given_layers(spec) else ""

@@ -3,8 +3,9 @@
 How a stage's time follows from its layers is what :mod:`.stage_time` says; how fast its GPU is with them was seen.
 So with other layers, stage ``s`` takes::
 
-    predicted(s, other layers) x seen(s) / predicted(s, its layers)
+    predicted(s, other layers) x seen(s) / predicted(s, its layers) + prompts(s) x other layers / its layers
 
+for a decode step and the prompts that were seen to come with it; layers by the bytes that a token passes through.
 Of all splits that fit the GPUs that the stages are on, the one whose slowest stage is fastest (:mod:`.split`). One
 that was suggested before stays, as long as no other is clearly better: times are never quite the same twice.
 """
@@ -52,6 +53,8 @@ class Seen:
     gpu: Gpu
     memory: int | None
     """Bytes of a GPU; None: not known, taken to suffice."""
+    prompts: float = 0.0
+    """Seconds of work on steps with prompts, for each decode step."""
 
 
 def better_split(
@@ -69,11 +72,13 @@ def better_split(
     memory = Memory(model, engine(arguments, model), plan.tensor)
     predicted = stage_seconds(whole, [stage.gpu for stage in stages], plan.tensor, plan.layers)
     pace = [stage.seconds / seconds for stage, seconds in zip(stages, predicted, strict=True)]
+    passed = [whole.passed[part.end] - whole.passed[part.begin] for part in _segments(plan.layers)]
 
     def seconds(segment: Segment) -> float:
         gpu, last = stages[segment.kind].gpu, plan.pipeline
         taken = decode_seconds(whole, gpu, plan.tensor, segment.place, segment.begin, segment.end, last)
-        return pace[segment.kind] * taken
+        more = (whole.passed[segment.end] - whole.passed[segment.begin]) / passed[segment.kind]
+        return pace[segment.kind] * taken + stages[segment.kind].prompts * more
 
     def room(segment: Segment) -> float:
         size = stages[segment.kind].memory
@@ -83,7 +88,7 @@ def better_split(
 
     def gain(slowest: float) -> float:
         floor = max(stage.gpu.floor_seconds for stage in stages)
-        return max(floor, *(stage.seconds for stage in stages)) / max(floor, slowest) - 1
+        return max(floor, *(stage.seconds + stage.prompts for stage in stages)) / max(floor, slowest) - 1
 
     def allowed(stage: int, kind: int) -> bool:
         return stage == kind  # each stage stays where it is

@@ -25,6 +25,13 @@ def stage_seconds(window: Window, stages: int) -> tuple[float, ...] | None:
     return tuple(seconds / number for seconds, number in zip(worked, steps, strict=True))
 
 
+def prompt_seconds(window: Window, stages: int) -> tuple[float, ...]:
+    """Work of each stage on steps with prompts in them, for each decode step; where ``stage_seconds`` are known."""
+    worked, _ = totals(window, stages, ("prefill",))
+    _, steps = totals(window, stages, ("decode",))
+    return tuple(seconds / number for seconds, number in zip(worked, steps, strict=True))
+
+
 def totals(
     window: Window, stages: int, kinds: Collection[str] = ("decode", "prefill")
 ) -> tuple[list[float], list[float]]:

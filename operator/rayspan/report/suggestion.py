@@ -15,7 +15,7 @@ from rayspan.plan.types import Plan
 from rayspan.report import durations
 from rayspan.report.moments import moment
 from rayspan.report.scene import Scene, known
-from rayspan.report.stage_times import stage_seconds
+from rayspan.report.stage_times import prompt_seconds, stage_seconds
 from rayspan.report.window import Window
 from rayspan.report.words import listing, message
 
@@ -32,7 +32,7 @@ def suggestion(scene: Scene, window: Window) -> SuggestionStatus | None:
     seconds = stage_seconds(window, plan.pipeline)
     if seconds is None or not _settled(scene, window):
         return before
-    stages = _stages(scene, seconds)
+    stages = _stages(scene, seconds, prompt_seconds(window, plan.pipeline))
     facts = recalled(scene.given.model)
     arguments = scene.given.deployment.spec.engine.args or {}
     better = better_split(facts, arguments, plan, stages, before.layers if before else ())
@@ -44,7 +44,7 @@ def suggestion(scene: Scene, window: Window) -> SuggestionStatus | None:
     return SuggestionStatus(
         layers=list(better.layers),
         gain_percent=percent,
-        message=_sentence(plan, better, seconds, durations.span(window.seconds)),
+        message=_sentence(plan, better, stages, durations.span(window.seconds)),
     )
 
 
@@ -56,27 +56,30 @@ def _settled(scene: Scene, window: Window) -> bool:
     return turned is not None and turned <= since and all(pod.created_at <= since for pod in scene.pods)
 
 
-def _stages(scene: Scene, seconds: Sequence[float]) -> list[Seen]:
+def _stages(scene: Scene, seconds: Sequence[float], prompts: Sequence[float]) -> list[Seen]:
     """Each stage with the GPU that it has; the smallest, where replicas have several."""
     nodes = {node.name: node for node in known(scene.given.nodes) or ()}
     places = scene.placement.stages if scene.placement else []
     return [
-        _seen(taken, [nodes[p.node] for p in places if p.stage == stage and p.node in nodes])
-        for stage, taken in enumerate(seconds)
+        _seen(*taken, [nodes[p.node] for p in places if p.stage == stage and p.node in nodes])
+        for stage, taken in enumerate(zip(seconds, prompts, strict=True))
     ]
 
 
-def _seen(taken: float, nodes: Sequence[NodeFacts]) -> Seen:
+def _seen(decode: float, prompts: float, nodes: Sequence[NodeFacts]) -> Seen:
     sizes = [node.gpu_memory_bytes for node in nodes if node.gpu_memory_bytes]
-    return Seen(taken, gpu(nodes[0].gpu_product if nodes else None), min(sizes, default=None))
+    return Seen(decode, gpu(nodes[0].gpu_product if nodes else None), min(sizes, default=None), prompts)
 
 
-def _sentence(plan: Plan, better: Better, seconds: Sequence[float], window: str) -> str:
-    slowest = max(range(len(seconds)), key=lambda stage: seconds[stage])
-    each = listing((durations.latency(taken) for taken in seconds), most=8)
+def _sentence(plan: Plan, better: Better, stages: Sequence[Seen], window: str) -> str:
+    worked = [stage.seconds + stage.prompts for stage in stages]
+    slowest = max(range(len(worked)), key=lambda stage: worked[stage])
+    each = listing((durations.latency(taken) for taken in worked), most=8)
+    with_prompts = " and the prompts that came with it" if any(stage.prompts for stage in stages) else ""
     return message(
-        f"Within {window} the stages worked {each} on a decode step: stage {slowest} gates the others. Cut into "
-        f"{listing(map(str, better.layers), most=64)} layers in place of {listing(map(str, plan.layers), most=64)}, "
-        f"the slowest would take {durations.latency(better.slowest_seconds)}: {better.gain:.0%} more steps per second "
-        f"under load. To have it so, set layers in spec.parallelism.stages."
+        f"Within {window} the stages worked {each} on a decode step{with_prompts}: stage {slowest} gates the others. "
+        f"Cut into {listing(map(str, better.layers), most=64)} layers in place of "
+        f"{listing(map(str, plan.layers), most=64)}, the slowest would take "
+        f"{durations.latency(better.slowest_seconds)}: {better.gain:.0%} more steps per second under load. To have it "
+        f"so, set layers in spec.parallelism.stages."
     )

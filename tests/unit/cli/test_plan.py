@@ -58,7 +58,7 @@ def test_what_fits_is_shown_and_exits_with_0(
     assert main(offline) == 0
     told = capsys.readouterr().out
     assert "llama  TP1xPP2  2 GPUs per replica, 2 for 1 replica" in told
-    assert "- 80 layers cut into 41 and 39" in told
+    assert "- 80 layers cut into 40 and 40" in told
 
 
 def test_for_programs_it_is_the_status(
@@ -67,8 +67,8 @@ def test_for_programs_it_is_the_status(
     (tmp_path / "nodes.yaml").write_text(yaml.safe_dump_all([node("a", 80), node("b", 80)]))
     assert main([*offline, "-o", "json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["name"], told["fits"], told["plan"]["layers"]) == ("llama", True, [41, 39])
-    assert told["plan"]["stages"][0]["weightsGiB"] == 67.3 and told["plan"]["stages"][0]["nodes"] == [
+    assert (told["name"], told["fits"], told["plan"]["layers"]) == ("llama", True, [40, 40])
+    assert told["plan"]["stages"][0]["weightsGiB"] == 65.7 and told["plan"]["stages"][0]["nodes"] == [
         "a",
         "b",
     ]

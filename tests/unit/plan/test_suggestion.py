@@ -48,6 +48,15 @@ def test_a_slow_gpu_is_given_fewer_layers() -> None:
     assert better.gain == pytest.approx(slowest((1, 1.5), (16, 16)) / slowest((1, 1.5), (20, 12)) - 1)
 
 
+def test_prompts_move_with_the_layers() -> None:
+    """By decode alone the first stage would get 20 of the layers; it works on prompts as long again."""
+    first, second = seen(cut(16, 16), 1, 1.5)
+    better = better_split(MODEL, {}, cut(16, 16), [replace(first, prompts=first.seconds), second])
+    assert better is not None and better.layers == (14, 18)
+    even = [replace(stage, prompts=0.1) for stage in (first, second)]  # beside which steps are nothing
+    assert better_split(MODEL, {}, cut(16, 16), even) is None
+
+
 @settings(deadline=None)
 @given(some.lists(some.floats(0.5, 3), min_size=3, max_size=3), some.integers(1, 30), some.data())
 def test_no_split_is_better(pace: list[float], first: int, data: some.DataObject) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from rayspan.api.v1alpha1 import Status
 from rayspan.plan.model_facts import recorded
 from rayspan.report.input import Input
 from rayspan.report.observed import Labels, Scrape
-from rayspan.report.stage_times import SECONDS, STEPS, stage_seconds
+from rayspan.report.stage_times import SECONDS, STEPS, prompt_seconds, stage_seconds
 from rayspan.report.status import status, worth_writing
 from rayspan.report.window import Window
 
@@ -55,6 +57,7 @@ def test_means_are_of_decode_steps_over_all_replicas() -> None:
     first, second = stage_seconds(window(*scrapes), 2) or (0.0, 0.0)
     assert round(first, 9) == 0.0125
     assert round(second, 9) == 0.008
+    assert prompt_seconds(window(*scrapes), 2) == (0.0, pytest.approx(450 * 9.0 / 400))
 
 
 def test_too_few_steps_say_nothing() -> None:
