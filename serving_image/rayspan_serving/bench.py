@@ -50,7 +50,9 @@ def main() -> None:
     except Refused as error:
         say(error=str(error))
         sys.exit(1)
-    except Exception as error:  # vLLM's own refusals: a tokenizer that is not there, a prompt that cannot be made
+    except (
+        Exception
+    ) as error:  # vLLM's own refusals: a tokenizer that is not there, a prompt that cannot be made
         say(error=f"vLLM's benchmark ended: {one_line(error)}")
         sys.exit(1)
 
@@ -93,7 +95,9 @@ class Level:
         else:
             try:
                 async with asyncio.timeout(left):
-                    answer = await self.send(request_func_input=request_func_input, session=session, pbar=pbar)
+                    answer = await self.send(
+                        request_func_input=request_func_input, session=session, pbar=pbar
+                    )
             except TimeoutError:
                 words = f"no whole answer in the level's {self.seconds:g} s and as long again"
                 answer = self.empty(error=words, start_time=now)
@@ -150,7 +154,14 @@ async def measured(
 def command(asked: dict[str, Any], concurrency: int, requests: int, seed: int) -> list[str]:
     """Arguments of `vllm bench serve`."""
     return [
-        *("--backend", BACKEND, "--base-url", asked["url"].removesuffix("/v1"), "--endpoint", "/v1/completions"),
+        *(
+            "--backend",
+            BACKEND,
+            "--base-url",
+            asked["url"].removesuffix("/v1"),
+            "--endpoint",
+            "/v1/completions",
+        ),
         *("--model", asked["tokenizer"], "--served-model-name", asked["model"]),
         *("--dataset-name", "random", "--seed", str(seed), "--num-prompts", str(requests)),
         *("--random-input-len", str(asked["inputTokens"]), "--random-output-len", str(asked["outputTokens"])),

@@ -43,7 +43,9 @@ class StandIn(BaseHTTPRequestHandler):
             time.sleep(GAP_SECONDS)
             self.event({"choices": [{"index": 0, "text": f"w{number} "}]})
         if not broken:
-            self.event({"choices": [], "usage": {"completion_tokens": body["max_tokens"], "prompt_tokens": 8}})
+            self.event(
+                {"choices": [], "usage": {"completion_tokens": body["max_tokens"], "prompt_tokens": 8}}
+            )
             self.wfile.write(b"data: [DONE]\n\n")
         self.close_connection = True
 
@@ -103,7 +105,11 @@ def test_two_levels_in_time_with_an_answer_that_breaks_off(tmp_path: Path) -> No
     for level in (alone, four):
         assert GAP_SECONDS <= level["interTokenLatency"]["p50Seconds"] < 2 * GAP_SECONDS
         assert GAP_SECONDS * OUTPUT_TOKENS <= level["endToEnd"]["p50Seconds"] < 0.4
-        for name, each in (("timeToFirstToken", 1), ("interTokenLatency", OUTPUT_TOKENS - 1), ("endToEnd", 1)):
+        for name, each in (
+            ("timeToFirstToken", 1),
+            ("interTokenLatency", OUTPUT_TOKENS - 1),
+            ("endToEnd", 1),
+        ):
             latency = level[name]
             assert sum(bucket["count"] for bucket in latency["histogram"]) == latency["samples"]
             assert latency["samples"] == each * level["requests"]
@@ -113,8 +119,8 @@ def test_two_levels_in_time_with_an_answer_that_breaks_off(tmp_path: Path) -> No
 
     assert {line["progress"]["concurrency"] for line in lines if "progress" in line} == {1}
     assert lines[-1]["done"]["tool"].startswith("vllm bench serve 0.")
-    assert {(body["model"], body["max_tokens"], body["ignore_eos"]) for body in StandIn.asked} == {("tiny", 5, True)}
+    assert {(body["model"], body["max_tokens"], body["ignore_eos"]) for body in StandIn.asked} == {
+        ("tiny", 5, True)
+    }
     # A prompt twice, by chance among 500 words, would be answered from the prefix cache: seldom, and not by level.
     assert len({body["prompt"] for body in StandIn.asked}) > 0.7 * len(StandIn.asked)
-
-

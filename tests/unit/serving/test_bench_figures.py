@@ -21,12 +21,21 @@ def test_every_value_is_in_its_bucket() -> None:
     for power in range(-90, 60):
         for value in (GROWTH**power, 1.03 * GROWTH**power):
             (bucket,) = histogram([value])
-            assert bucket["upToSeconds"] / GROWTH / 1.01 < max(value, LEAST_SECONDS) < bucket["upToSeconds"] * 1.01
+            assert (
+                bucket["upToSeconds"] / GROWTH / 1.01
+                < max(value, LEAST_SECONDS)
+                < bucket["upToSeconds"] * 1.01
+            )
 
 
 def test_percentiles_are_the_tools_own_in_seconds() -> None:
     figures = {"p50_ttft_ms": 12.0, "p95_ttft_ms": 20.5, "p99_ttft_ms": 31.0}
     found = latency(figures, "ttft", [0.012])
     assert found is not None
-    assert (found["p50Seconds"], found["p95Seconds"], found["p99Seconds"], found["samples"]) == (0.012, 0.0205, 0.031, 1)
+    assert (found["p50Seconds"], found["p95Seconds"], found["p99Seconds"], found["samples"]) == (
+        0.012,
+        0.0205,
+        0.031,
+        1,
+    )
     assert latency(figures, "ttft", []) is None
