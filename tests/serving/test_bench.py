@@ -49,7 +49,8 @@ class StandIn(BaseHTTPRequestHandler):
             self.wfile.write(b"data: [DONE]\n\n")
         self.close_connection = True
 
-    do_GET = do_POST
+    def do_GET(self) -> None:
+        self.do_POST()
 
     def event(self, content: dict[str, Any]) -> None:
         self.wfile.write(f"data: {json.dumps(content)}\n\n".encode())
@@ -118,7 +119,7 @@ def test_two_levels_in_time_with_an_answer_that_breaks_off(tmp_path: Path) -> No
     assert four["outputTokensPerSecond"] > 2 * alone["outputTokensPerSecond"]
 
     assert {line["progress"]["concurrency"] for line in lines if "progress" in line} == {1}
-    assert lines[-1]["done"]["tool"].startswith("vllm bench serve 0.")
+    assert lines[0]["tool"].startswith("vllm bench serve 0.") and lines[-1] == {"done": True}
     assert {(body["model"], body["max_tokens"], body["ignore_eos"]) for body in StandIn.asked} == {
         ("tiny", 5, True)
     }

@@ -91,11 +91,10 @@ class Client:
         items: list[Object] = (await self._request("GET", kind.path(namespace), query=query))["items"]
         return items
 
-    async def log(self, namespace: str, pod: str) -> str:
-        """What the only container of a pod has written so far."""
-        return (await self._send("GET", POD.path(namespace, pod, "log"), accept="*/*")).decode(
-            errors="replace"
-        )
+    async def log(self, namespace: str, pod: str, container: str) -> str:
+        """What a container has written so far."""
+        path, query = POD.path(namespace, pod, "log"), {"container": container}
+        return (await self._send("GET", path, query=query, accept="*/*")).decode(errors="replace")
 
     async def apply(self, wanted: Object) -> Object:
         """Make the live object cover the wanted one; returns the live object.
