@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from rayspan.cli.bench.record import Level
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
@@ -84,7 +85,7 @@ def test_two_levels_in_time_with_an_answer_that_breaks_off(tmp_path: Path) -> No
         "outputTokens": OUTPUT_TOKENS,
         "seed": 7,
     }
-    environment = {**os.environ, "PYTHONPATH": str(SERVING_IMAGE), "OPENAI_API_KEY": "secret"}
+    environment = {**os.environ, "PYTHONPATH": str(SERVING_IMAGE), "OPENAI_API_KEY": "secret\n"}
     done = subprocess.run(
         [sys.executable, "-m", "rayspan_serving.bench"],
         env={**environment, "RAYSPAN_BENCH": json.dumps(asked)}, capture_output=True, text=True, timeout=120,
@@ -95,6 +96,9 @@ def test_two_levels_in_time_with_an_answer_that_breaks_off(tmp_path: Path) -> No
     assert len(done.stdout) < 10_000
 
     alone, four = (line["level"] for line in lines if "level" in line)
+    assert [Level.model_validate(each).document() for each in (alone, four)] == [alone, four], (
+        "as the operator reads it"
+    )
     # The first level ends by its time, the second by its number of requests.
     assert 3 <= alone["seconds"] < 4 and alone["unsent"] > 9000
     assert (four["concurrency"], four["requests"] + four["failed"], four["unsent"]) == (4, 12, 0)

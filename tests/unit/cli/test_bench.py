@@ -21,7 +21,7 @@ SECOND = benchmark(level(1, 120), level(2, 150), replicas=3)
 WRONG_LINES: dict[str, tuple[list[str], str]] = {
     "levels that fall": (
         ["--levels", "4,2"],
-        "'4,2' is not a list of at most 16 rising numbers from 1 to 4096",
+        "'4,2' is not a list of at most 16 rising numbers from 1 to 1024",
     ),
     "levels that are words": (["--levels", "many"], "write for example 1,2,4,8,16"),
     "no request": (["--requests", "0"], "'0' is no whole number from 1 to 100000"),

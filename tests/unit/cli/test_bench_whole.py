@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -69,10 +70,12 @@ class Api(BaseHTTPRequestHandler):
             self.server.looks += 1
             self.answer(deployment(self.server.looks))
         elif path == PODS and "job-uid" in query:
-            ended = {"name": "bench", "state": {"terminated": {"exitCode": 0}}}
-            self.answer({"items": [{"metadata": {"name": "p"}, "status": {"containerStatuses": [ended]}}]})
+            state = {"running": {}} if self.server.endless else {"terminated": {"exitCode": 0}}
+            statuses = [{"name": "bench", "state": state}]
+            self.answer({"items": [{"metadata": {"name": "p"}, "status": {"containerStatuses": statuses}}]})
         elif self.path == f"{PODS}/p/log?container=bench":
-            self.answer(LOG)
+            self.server.followed.set()
+            self.answer("" if self.server.endless else LOG)
         else:
             self.answer({"kind": "Status", "details": {"name": path.rpartition("/")[2]}}, 404)
 
@@ -96,6 +99,8 @@ class Server(ThreadingHTTPServer):
         self.looks = 0
         self.made: dict[str, Any] = {}
         self.deleted: list[str] = []
+        self.endless = False
+        self.followed = threading.Event()
 
 
 @pytest.fixture
@@ -106,7 +111,7 @@ def api() -> Iterator[Server]:
         server.shutdown()
 
 
-def bench(api: Server, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def command(api: Server, folder: Path, *arguments: str) -> list[str]:
     kubeconfig = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -116,16 +121,12 @@ def bench(api: Server, folder: Path, *arguments: str) -> subprocess.CompletedPro
         "current-context": "x",
     }
     (folder / "config").write_text(yaml.safe_dump(kubeconfig))
-    command = [
-        sys.executable,
-        "-m",
-        "rayspan.cli.main",
-        "bench",
-        *arguments,
-        "--kubeconfig",
-        str(folder / "config"),
-    ]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    program = [sys.executable, "-m", "rayspan.cli.main", "bench"]
+    return [*program, *arguments, "--kubeconfig", str(folder / "config")]
+
+
+def bench(api: Server, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(api, folder, *arguments), capture_output=True, text=True, cwd=folder)
 
 
 def test_from_the_command_line_to_the_files(api: Server, tmp_path: Path) -> None:
@@ -157,3 +158,15 @@ def test_a_deployment_that_is_not_there(api: Server, tmp_path: Path) -> None:
     assert done.stderr == (
         "rayspan: there is no LLMDeployment 'other' in namespace 'default': see `kubectl get llm -A`\n"
     )
+
+
+def test_an_interruption_deletes_the_job(api: Server, tmp_path: Path) -> None:
+    api.endless = True
+    with subprocess.Popen(
+        command(api, tmp_path, "llama"), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert api.followed.wait(30)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=30)
+    assert (process.returncode, "Traceback" in told) == (130, False), told
+    assert api.deleted == [f"{JOBS}/llama-bench job-uid"]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rayspan.cli.bench.record import Benchmark, Load
     from rayspan.cli.bench.run import Run
 
-_MOST_LEVELS, _MOST_AT_A_TIME = 16, 4096
+_MOST_LEVELS, _MOST_AT_A_TIME = 16, 1024
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -28,6 +28,10 @@ class Part(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
 
+    def document(self) -> dict[str, Any]:
+        """As plain JSON."""
+        return self.model_dump(by_alias=True, exclude_none=True, mode="json")
+
 
 class Bucket(Part):
     """Times up to this one, and above the next lower bucket's."""
@@ -128,10 +132,6 @@ class Benchmark(Part):
     """status.diagnosis after the last level."""
     problem: str | None = None
     """Why it ended before its last level."""
-
-    def document(self) -> dict[str, Any]:
-        """As plain JSON."""
-        return self.model_dump(by_alias=True, exclude_none=True, mode="json")
 
 
 def read_benchmark(path: str) -> Benchmark:

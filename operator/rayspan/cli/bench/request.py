@@ -56,7 +56,7 @@ def load(deployment: LLMDeployment, wish: Wish, seed: int) -> Load:
 def question(deployment: LLMDeployment, load: Load, tokenizer: str | None) -> dict[str, Any]:
     """What ``rayspan_serving.bench`` is asked. Raises WrongInput where it could not read the tokenizer."""
     return {
-        **load.model_dump(by_alias=True, mode="json"),
+        **load.document(),
         "url": deployment.status.url,
         "model": deployment.spec.model.id,
         "tokenizer": tokenizer or _tokenizer(deployment),
