@@ -188,6 +188,10 @@ FAILURES: dict[str, tuple[Cluster, str]] = {
         "no node for the Job's pod: 0/3 nodes are available. It asks for 500m CPU and 1Gi: make room for it, or see "
         "podTemplate",
     ),
+    "the pod is evicted before it runs": (
+        Cluster([(pod(), "")], job=FAILED),
+        "the Job failed: it was active too long",
+    ),
     "the Job's time is over": (Cluster([(None, "")], job=FAILED), "the Job failed: it was active too long"),
     "the Job is deleted": (Cluster([(None, "")], job=None), "the Job was deleted by someone else"),
 }

@@ -112,10 +112,9 @@ class Run:
         meta = job["metadata"]
         pods = await self._client.find(POD, meta["namespace"], labels=f"{_CONTROLLER_LABEL}={meta['uid']}")
         pod = pods[0] if pods else None
-        if pod is None:
-            self.problem = _ended(await self._client.get(JOB, meta["namespace"], meta["name"]))
         waiting = phase(pod, job["spec"]["template"]["spec"]["containers"][0]["image"])
         if waiting or pod is None:
+            self.problem = _ended(await self._client.get(JOB, meta["namespace"], meta["name"]))
             return waiting
         ended = _state(pod).get("terminated")
         text = await self._client.log(meta["namespace"], pod["metadata"]["name"], CONTAINER)
@@ -198,7 +197,7 @@ def _state(pod: Object) -> Object:
 
 
 def _ended(job: Object | None) -> str | None:
-    """Why a Job without a pod will never have one; None: it may."""
+    """Why a Job whose pod does not run will never have one that does; None: it may."""
     if job is None:
         return "the Job was deleted by someone else"
     for condition in (job.get("status") or {}).get("conditions") or ():
