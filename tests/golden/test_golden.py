@@ -20,10 +20,13 @@ from rayspan.api.v1alpha1 import LLMDeployment
 from rayspan.plan.facts import ModelFacts, NodeFacts, Taint
 from rayspan.plan.plan import plan
 from rayspan.plan.types import Plan
-from rayspan.render import RenderSettings, inspect_job, objects, token_secret
+from rayspan.render import RenderSettings, bench_job, inspect_job, objects, token_secret
 
 HERE = Path(__file__).parent
 CASES = sorted(path.parent.name for path in HERE.glob("*/deployment.yaml"))
+
+
+BENCH = {"url": "http://example:8000/v1", "levels": [1, 2], "seconds": 60}
 
 
 class Readable(yaml.SafeDumper):
@@ -57,6 +60,7 @@ def rendered(case: str) -> str:
         *objects(deployment, answer, settings),
         token_secret(deployment, "<token>", "<probe token>"),
         inspect_job(deployment, settings),
+        bench_job(deployment, "registry.example.com/rayspan/serving:1", BENCH),
     )
     return "".join(
         f"---\n{yaml.dump(item, Dumper=Readable, sort_keys=False, width=1 << 20)}" for item in made

@@ -38,9 +38,9 @@ async def ask(kubeconfig: str | None, question: Callable[[Client], Awaitable[T]]
         raise Failure(str(error)) from error
 
 
-def which(parser: argparse.ArgumentParser) -> None:
+def which(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """The arguments that name one LLMDeployment."""
-    parser.add_argument("name", metavar="NAME", help="the LLMDeployment")
+    parser.add_argument("name", metavar="NAME", nargs=None if required else "?", help="the LLMDeployment")
     parser.add_argument("-n", "--namespace", help="default: the kubeconfig's current one")
     parser.add_argument("--kubeconfig", metavar="FILE", help="default: as kubectl finds it")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -35,6 +36,14 @@ def to_yaml(documents: Iterable[Document]) -> str:
         yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True)
         for document in documents
     )
+
+
+def write(documents: list[Document], output: str) -> None:
+    """Print them as ``json`` (one by itself, several as a list) or as ``yaml``."""
+    if output == "json":
+        print(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2), flush=True)
+    else:
+        print(to_yaml(documents), end="", flush=True)
 
 
 def read(path: str) -> list[Document]:

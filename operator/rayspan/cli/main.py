@@ -12,10 +12,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rayspan.cli import crd, diagnose, plan, render, run, status
+from rayspan.cli import bench, crd, diagnose, plan, render, run, status
 from rayspan.cli.errors import Failure
 
-_COMMANDS = {"run": run, "crd": crd, "plan": plan, "render": render, "status": status, "diagnose": diagnose}
+_COMMANDS = {
+    "run": run,
+    "crd": crd,
+    "plan": plan,
+    "render": render,
+    "status": status,
+    "diagnose": diagnose,
+    "bench": bench,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any
 
 from rayspan.cli import given
@@ -50,17 +49,10 @@ def execute(options: argparse.Namespace) -> int:
 
         show(Group(*(view(deployment, answer) for deployment, answer in answers)), columns=140)
     else:
-        _print([_document(deployment, answer) for deployment, answer in answers], options.output)
+        from rayspan.cli.documents import write
+
+        write([_document(deployment, answer) for deployment, answer in answers], options.output)
     return FITS if all(isinstance(answer, Plan) for _, answer in answers) else DOES_NOT
-
-
-def _print(documents: list[dict[str, Any]], output: str) -> None:
-    if output == "json":
-        print(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
-    else:
-        from rayspan.cli.documents import to_yaml
-
-        print(to_yaml(documents), end="")
 
 
 def _document(deployment: LLMDeployment, answer: Answer) -> dict[str, Any]:

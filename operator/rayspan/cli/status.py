@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import time
 from typing import Any
 
@@ -37,13 +36,11 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def _show(document: Document, output: str) -> None:
-    if output == "json":
-        print(json.dumps(document, indent=2), flush=True)
-    elif output == "yaml":
-        from rayspan.cli.documents import to_yaml
-
-        print(to_yaml([document]), end="", flush=True)
-    else:
+    if output == "tree":
         from rayspan.cli.status_view import view
 
         show(view(document), columns=160)
+    else:
+        from rayspan.cli.documents import write
+
+        write([document], output)

@@ -30,9 +30,7 @@ def view(document: Document) -> RenderableType:
     """The whole view of one LLMDeployment."""
     status = document.get("status") or {}
     parts: list[RenderableType] = [_head(document, status), _stages(status)]
-    parts.extend(
-        part for part in (_latency(status), _diagnosis(status), _conditions(document, status)) if part
-    )
+    parts.extend(part for part in (_latency(status), verdict(status), _conditions(document, status)) if part)
     return Group(*parts)
 
 
@@ -42,7 +40,7 @@ def diagnosis_view(document: Document) -> RenderableType:
     diagnosis = status.get("diagnosis") or {}
     since = f" since {diagnosis['since']}" if diagnosis.get("since") else ""
     head = Text(f"{metadata['namespace']}/{metadata['name']}{since}", style="bold")
-    told = _diagnosis(status) or Text("The operator has not said anything yet.")
+    told = verdict(status) or Text("The operator has not said anything yet.")
     suggestion = (status.get("plan") or {}).get("suggestion")
     return Group(head, told, *([Text(f"A better cut: {suggestion['message']}")] if suggestion else []))
 
@@ -101,7 +99,8 @@ def _latency(status: Document) -> RenderableType | None:
     return table
 
 
-def _diagnosis(status: Document) -> RenderableType | None:
+def verdict(status: Document) -> RenderableType | None:
+    """status.diagnosis in words; None: the operator has said nothing."""
     diagnosis = status.get("diagnosis")
     if not diagnosis:
         return None

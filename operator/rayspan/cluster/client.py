@@ -1,4 +1,4 @@
-"""The Kubernetes API: get, find, apply, create, delete, patch, apply_status.
+"""The Kubernetes API: get, find, log, apply, create, delete, patch, apply_status.
 
 Of the kubernetes package only what logs in and sends is used (``kubernetes.aio``'s configuration and
 ``ApiClient``: certificates, tokens that are renewed, proxies); objects are plain dicts. Its dynamic client
@@ -28,7 +28,7 @@ from kubernetes.aio.client.configuration import Configuration
 from rayspan import errors
 from rayspan.api.v1alpha1 import GROUP
 from rayspan.cluster.covers import covers, digest, fingerprint
-from rayspan.cluster.kinds import LLM_DEPLOYMENT, Kind, kind_of
+from rayspan.cluster.kinds import LLM_DEPLOYMENT, POD, Kind, kind_of
 
 FIELD_MANAGER: Final = "rayspan"
 APPLIED: Final = f"{GROUP}/applied"
@@ -90,6 +90,11 @@ class Client:
         query = {"labelSelector": labels, "fieldSelector": fields}
         items: list[Object] = (await self._request("GET", kind.path(namespace), query=query))["items"]
         return items
+
+    async def log(self, namespace: str, pod: str, container: str) -> str:
+        """What a container has written so far."""
+        path, query = POD.path(namespace, pod, "log"), {"container": container}
+        return (await self._send("GET", path, query=query, accept="*/*")).decode(errors="replace")
 
     async def apply(self, wanted: Object) -> Object:
         """Make the live object cover the wanted one; returns the live object.
@@ -183,11 +188,25 @@ class Client:
         body: Any = None,
         content_type: str = "application/json",
     ) -> Object:
+        text = await self._send(method, path, query=query, body=body, content_type=content_type)
+        answer: Object = json.loads(text)
+        return answer
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> bytes:
         url = f"{self._api.configuration.host}{path}"
         if query := {key: value for key, value in (query or {}).items() if value}:
             url += f"?{urlencode(query)}"
         headers = {
-            "Accept": "application/json",
+            "Accept": accept,
             "Content-Type": content_type,
             "User-Agent": self._api.user_agent,
         }
@@ -196,14 +215,13 @@ class Client:
             response = await self._api.rest_client.request(  # type: ignore[no-untyped-call]
                 method, url, headers=headers, body=body, _request_timeout=self._timeout
             )
-            text = await response.read()
+            text: bytes = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             because = str(error) or type(error).__name__
             raise errors.ApiUnavailable(f"{method} {path}: {because}") from error
         if not 200 <= response.status < 300:
             raise _refusal(response.status, text)
-        answer: Object = json.loads(text)
-        return answer
+        return text
 
 
 def _place(thing: Object) -> tuple[str, str]:

@@ -89,7 +89,7 @@ def _from_pod(pod: Object, key: str, image: str) -> Outcome:
         if ended := state.get("terminated"):
             return _from_end(ended, key, image)
         if waiting := state.get("waiting"):
-            return _from_wait(waiting.get("reason") or "", waiting.get("message") or "", image)
+            return from_wait(waiting.get("reason") or "", waiting.get("message") or "", image)
         return Inspecting("reading the model's configuration")
     for condition in status.get("conditions") or ():
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
@@ -104,7 +104,8 @@ def _from_pod(pod: Object, key: str, image: str) -> Outcome:
     return Inspecting("its pod is starting")
 
 
-def _from_wait(reason: str, message: str, image: str) -> Outcome:
+def from_wait(reason: str, message: str, image: str) -> Refused | Inspecting:
+    """Why a container of a Job does not start: for good, or not yet."""
     if reason in _NO_IMAGE:
         return Refused(
             Reason.IMAGE_UNUSABLE,

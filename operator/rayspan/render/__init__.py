@@ -1,5 +1,6 @@
 """PURE. From a spec and a plan to the wanted Kubernetes objects, byte-for-byte deterministic."""
 
+from rayspan.render.bench_job import bench_job
 from rayspan.render.inspect_job import inspect_job, inspect_key
 from rayspan.render.ray_service import objects, ray_service
 from rayspan.render.record import recorded_endpoint, recorded_plan
@@ -9,6 +10,7 @@ from rayspan.render.token_secret import token_secret
 
 __all__ = [
     "RenderSettings",
+    "bench_job",
     "inspect_job",
     "inspect_key",
     "objects",

@@ -12,19 +12,13 @@ from typing import Any, Final
 
 from rayspan.api.v1alpha1 import LLMDeployment
 from rayspan.render import names
-from rayspan.render.merge import merged
+from rayspan.render.job import job, job_template
 from rayspan.render.model_source import location
-from rayspan.render.pods import (
-    model_access,
-    pod_template,
-    secret_variable,
-    with_owners_template,
-)
+from rayspan.render.pods import secret_variable
 from rayspan.render.revision import digest
 from rayspan.render.settings import RenderSettings
 
 CONTAINER: Final = "inspect"
-_NOT_TAKEN: Final = ("command", "args", "resources", "lifecycle", "ports", "readinessProbe", "livenessProbe")
 
 
 def inspect_key(deployment: LLMDeployment, settings: RenderSettings) -> str:
@@ -35,18 +29,12 @@ def inspect_key(deployment: LLMDeployment, settings: RenderSettings) -> str:
 def inspect_job(deployment: LLMDeployment, settings: RenderSettings) -> dict[str, Any]:
     """The Job."""
     name = names.inspect_job(deployment.metadata.name, inspect_key(deployment, settings))
-    template = _template(deployment, settings)
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": names.metadata(deployment, name),
-        "spec": {
-            "backoffLimit": 0,
-            "activeDeadlineSeconds": settings.inspect_deadline_seconds,
-            "ttlSecondsAfterFinished": settings.inspect_ttl_seconds,
-            "template": template,
-        },
-    }
+    return job(
+        names.metadata(deployment, name),
+        _template(deployment, settings),
+        settings.inspect_deadline_seconds,
+        settings.inspect_ttl_seconds,
+    )
 
 
 def question(deployment: LLMDeployment) -> dict[str, Any]:
@@ -81,12 +69,4 @@ def _template(deployment: LLMDeployment, settings: RenderSettings) -> dict[str, 
     if key is not None:
         # It is not used here; but a Secret that is missing is found before anything is changed.
         container["env"].append(secret_variable("RAYSPAN_API_KEY", key.name, key.key))
-    more_container, pod = model_access(deployment)
-    template = pod_template(
-        deployment, settings, merged(container, more_container), {"restartPolicy": "Never", **pod}
-    )
-    result = with_owners_template(deployment, template, without=_NOT_TAKEN)
-    result["spec"]["restartPolicy"] = "Never"
-    containers = result["spec"]["containers"]
-    result["spec"]["containers"] = [{**containers[0], "name": CONTAINER}]
-    return result
+    return job_template(deployment, settings, CONTAINER, container)

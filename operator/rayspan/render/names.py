@@ -46,6 +46,11 @@ def inspect_job(name: str, key: str) -> str:
     return f"{name}-inspect-{key}"
 
 
+def bench_job(name: str) -> str:
+    """The Job of a benchmark. One name for all of them: two at a time would measure each other."""
+    return f"{name}-bench"
+
+
 def serve_service(name: str) -> str:
     """The Service in front of the serving pods; KubeRay makes it."""
     return f"{name}-serve-svc"
