@@ -12,7 +12,7 @@ export KUBECONFIG := $(CACHE)/cluster/kubeconfig
 export PATH := $(CACHE)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help cluster cluster-down images install demo run test lint types unit api serving e2e e2e-long baseline split faults crds golden env serving-env programs clean
+.PHONY: help cluster cluster-down images install demo run test lint types unit api serving e2e e2e-long baseline split faults crds scan golden env serving-env programs clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ lint: env types ## Style, types, import contracts, drift of generated files
 
 types: env ## mypy, strict
 	@$(RUN) mypy $(SOURCES) --exclude '^tests/(serving/|faults/|load/(gpu_)?split)' # those run in the serving environment
+
+scan: env ## checkov, kube-score and kubesec on the rendered chart
+	@$(RUN) python -m dev.scan $(OPTIONS)
 
 unit: env programs ## Tests without a cluster: planner, renderer, report, command line, chart
 	@$(PYTEST) tests/unit tests/golden

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import time
 from typing import Any
 
@@ -65,7 +64,6 @@ async def operate(settings: Settings, master_key: bytes, stop: asyncio.Event | N
         registry = kopf.OperatorRegistry()
         register(registry, wakeups, settings, telemetry)
         _log_in(registry, settings)
-        _heed_signals(registry, stop)
         lag = asyncio.create_task(telemetry.watch_the_loop())
         try:
             await watch(registry, settings, client, stop)
@@ -73,17 +71,6 @@ async def operate(settings: Settings, master_key: bytes, stop: asyncio.Event | N
             lag.cancel()
             await wakeups.stop()
             await client.close()
-
-
-def _heed_signals(registry: kopf.OperatorRegistry, stop: asyncio.Event) -> None:
-    """One flag for SIGINT and SIGTERM at any time. kopf's own handlers set a flag of the one run that installed
-    them: a signal that comes while that run is giving up, or before the next one, would be lost."""
-
-    @kopf.on.startup(registry=registry, id="heed-signals")
-    async def heed(**_: Any) -> None:
-        loop = asyncio.get_running_loop()
-        for one in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(one, stop.set)
 
 
 def _log_in(registry: kopf.OperatorRegistry, settings: Settings) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ async def _watch_namespaces(
         )
     async with _until_changed(client, settings.watch_namespaces, now, stop) as changed:
         if now.namespaces:
-            await _operator(registry, settings, changed, sorted(now.namespaces))
+            await _operator(registry, settings, stop, changed, sorted(now.namespaces))
         else:
             await changed.wait()
 
@@ -104,15 +105,25 @@ async def _until_changed(
 
 
 async def _operator(
-    registry: kopf.OperatorRegistry, settings: Settings, stop: asyncio.Event, namespaces: Collection[str] = ()
+    registry: kopf.OperatorRegistry,
+    settings: Settings,
+    stop: asyncio.Event,
+    changed: asyncio.Event | None = None,
+    namespaces: Collection[str] = (),
 ) -> None:
-    await kopf.operator(
+    """One run of kopf, until told to stop or until something changed."""
+    others = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
         registry=registry,
-        stop_flag=stop,
+        stop_flag=changed or stop,
         clusterwide=not namespaces,
         namespaces=namespaces,
         liveness_endpoint=_liveness(settings),
     )
+    # In place of kopf's, which end this one run only: one that comes between two runs would be lost.
+    for one in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(one, stop.set)
+    await kopf.run_tasks(tasks, ignored=others)
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 from typing import Any, cast
 
 import kopf
@@ -35,14 +37,20 @@ class Cluster:
 
 
 class Kopf:
-    """Stands in for kopf.operator: says how it was called, and runs until its flag is set."""
+    """Stands in for kopf's runs: says how each was called, takes the signals as kopf does, and runs until told."""
 
     def __init__(self) -> None:
         self.runs: asyncio.Queue[Run] = asyncio.Queue()
 
-    async def operator(self, **given: Any) -> None:
+    async def spawn_tasks(self, **given: Any) -> asyncio.Event:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: None)
         await self.runs.put((given["clusterwide"], list(given["namespaces"])))
-        await given["stop_flag"].wait()
+        flag: asyncio.Event = given["stop_flag"]
+        return flag
+
+    async def run_tasks(self, flag: asyncio.Event, *, ignored: set[asyncio.Task[Any]]) -> None:
+        assert asyncio.current_task() in ignored
+        await flag.wait()
 
     async def next(self) -> Run:
         async with asyncio.timeout(5):
@@ -52,7 +60,8 @@ class Kopf:
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> Kopf:
     one = Kopf()
-    monkeypatch.setattr(kopf, "operator", one.operator)
+    monkeypatch.setattr(kopf, "spawn_tasks", one.spawn_tasks)
+    monkeypatch.setattr(kopf, "run_tasks", one.run_tasks)
     monkeypatch.setattr(watching, "LOOK_SECONDS", 0.001)
     return one
 
@@ -120,6 +129,17 @@ async def test_with_no_role_at_all_it_waits_for_one(stand_in: Kopf) -> None:
     cluster.namespaces.add("a")
     assert await stand_in.next() == (False, ["a"])
     await ends(task, stop)
+
+
+@pytest.mark.parametrize("namespaces", [(), ("a",)])
+async def test_a_signal_ends_it_though_kopf_takes_signals_too(stand_in: Kopf, namespaces: Any) -> None:
+    task, _ = await watched(Cluster({"LLMDeployment"}, {"a"}), *namespaces)
+    await stand_in.next()
+    await asyncio.sleep(0)
+    os.kill(os.getpid(), signal.SIGTERM)
+    async with asyncio.timeout(5):
+        await task
+    assert stand_in.runs.empty()
 
 
 @pytest.mark.parametrize(("namespaces", "disabled"), [((), False), (("a",), True)])
