@@ -48,6 +48,8 @@ PROGRAMS = (
     Program("coredns", f"{versions.COREDNS}+{_own('coredns/main.go')}"),
     Program("kuberay-operator", versions.KUBERAY),
     Program("pause", _own("pause/main.go")),
+    # Not of the cluster: the unit tests run Argo CD's health check with it.
+    Program("argocd-health", _own("argocd-health/main.go")),
 )
 
 

@@ -13,9 +13,11 @@ require (
 	github.com/coredns/coredns v1.15.0
 	github.com/opencontainers/runc v1.4.3
 	github.com/ray-project/kuberay/ray-operator v1.6.2
+	github.com/yuin/gopher-lua v1.1.2
 	go.etcd.io/etcd/server/v3 v3.6.16
 	helm.sh/helm/v4 v4.3.1
 	k8s.io/kubernetes v1.36.3
+	layeh.com/gopher-json v0.0.0-20190114024228-97fed8db8427
 )
 
 require (

@@ -4,6 +4,7 @@ them where they may not be read at all."""
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import Any, cast
 
 import pytest
@@ -13,6 +14,9 @@ from rayspan.cluster.client import Client
 from rayspan.cluster.nodes import KEPT_SECONDS, REFUSED_SECONDS, Nodes, vouched_facts
 from rayspan.plan.facts import NodeFacts
 from rayspan.report.observed import Unknown
+from rayspan.report.status import status
+
+from tests.unit.report.conftest import World
 
 
 class Cluster:
@@ -138,3 +142,26 @@ VOUCHED: dict[str, tuple[list[Any], tuple[NodeFacts, ...]]] = {
 @pytest.mark.parametrize(("pods", "facts"), VOUCHED.values(), ids=list(VOUCHED))
 def test_what_pods_vouch_for(pods: list[Any], facts: tuple[NodeFacts, ...]) -> None:
     assert vouched_facts(pods) == facts
+
+
+PROVEN: dict[str, tuple[list[Any], str]] = {
+    "the stages' pods have the plan's selectors": (
+        [pod(node, **{"kubernetes.io/hostname": node}) for node in ("gpu-a", "gpu-b")],
+        "True Verified",
+    ),
+    "a stage's pod has another selector": (
+        [pod("gpu-a", **{"kubernetes.io/hostname": "gpu-a"}), pod("gpu-b", pool="fast")],
+        "False Misplaced",
+    ),
+    "a stage's pod was not seen to run": (
+        [pod("gpu-a", **{"kubernetes.io/hostname": "gpu-a"})],
+        "Unknown Unobserved",
+    ),
+}
+
+
+@pytest.mark.parametrize(("pods", "expected"), PROVEN.values(), ids=list(PROVEN))
+def test_placement_is_verified_by_what_pods_vouch_for(pods: list[Any], expected: str) -> None:
+    given = dataclasses.replace(World().serving(), nodes=vouched_facts(pods))
+    (found,) = (one for one in status(given).conditions or () if one.type == "PlacementVerified")
+    assert f"{found.status} {found.reason}" == expected
