@@ -99,14 +99,6 @@ class Client:
             return False
         return any(one["name"] == kind.plural for one in found["resources"])
 
-    async def allows_listing(self, kind: Kind, namespace: str) -> bool:
-        """Whether the operator's role in a namespace lets it list a kind; asked for one that no object's name is."""
-        try:
-            await self.find(kind, namespace, fields="metadata.name=-")
-        except errors.Forbidden:
-            return False
-        return True
-
     async def apply(self, wanted: Object) -> Object:
         """Make the live object cover the wanted one; returns the live object.
 

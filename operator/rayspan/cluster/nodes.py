@@ -9,6 +9,7 @@ it takes the pod in. So a node that runs such a pod is known to have those label
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -30,6 +31,7 @@ _NOT_ENDED: Final = "status.phase!=Succeeded,status.phase!=Failed"
 
 Object = dict[str, Any]
 
+log = logging.getLogger("rayspan.nodes")
 
 KEPT_SECONDS: Final = 5.0
 """How long a reading serves: a node that is lost is seen well within the 30 s that a dead stage may take."""
@@ -76,6 +78,11 @@ class Nodes:
         try:
             self._nodes = await self._client.find(kinds.NODE)
         except errors.Forbidden as error:
+            if not isinstance(self._nodes, Unknown):
+                log.warning(
+                    "nodes may not be listed: what spec.parallelism leaves out is 1, no plan is checked against the "
+                    "cluster, and placement is verified by the pods' own selectors (the chart's value listNodes)"
+                )
             self._nodes, self._pods, self._refused_at = (
                 Unknown(f"nodes may not be listed: {error}"),
                 [],

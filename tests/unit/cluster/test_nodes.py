@@ -99,7 +99,9 @@ async def test_a_restricted_operator_asks_for_pods_where_it_may_only() -> None:
     assert cluster.asked == [("Node", None), ("Pod", "x"), ("Pod", "y")]
 
 
-async def test_refused_nodes_are_unknown_and_not_asked_for_at_every_pass() -> None:
+async def test_refused_nodes_are_unknown_told_once_and_not_asked_for_at_every_pass(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     cluster, now = Restricted(nodes=False), [100.0]
     nodes = Nodes(cast(Client, cluster), lambda: now[0], ("x",))
     for _ in range(3):
@@ -108,6 +110,10 @@ async def test_refused_nodes_are_unknown_and_not_asked_for_at_every_pass() -> No
         )
         now[0] += KEPT_SECONDS
     assert cluster.asked == [("Node", None)]
+    now[0] += REFUSED_SECONDS
+    await nodes.read("x", "one")
+    assert cluster.asked == [("Node", None)] * 2
+    assert [message.split(":")[0] for message in caplog.messages] == ["nodes may not be listed"]
     cluster.nodes, now[0] = True, now[0] + REFUSED_SECONDS
     assert gpus(await nodes.read("x", "one")) == [8], "a grant that came later is found"
 

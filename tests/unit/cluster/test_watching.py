@@ -32,8 +32,10 @@ class Cluster:
             raise errors.ApiUnavailable("GET /apis: connection refused")
         return kind.name in self.served
 
-    async def allows_listing(self, kind: kinds.Kind, namespace: str) -> bool:
-        return namespace in self.namespaces
+    async def find(self, kind: kinds.Kind, namespace: str, *, fields: str) -> list[dict[str, Any]]:
+        if namespace not in self.namespaces:
+            raise errors.Forbidden(403, "Forbidden", "pods is forbidden")
+        return []
 
 
 class Kopf:
