@@ -6,64 +6,22 @@ server kept them, with what a running operator had written.
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from rayspan.report.status import status
 
-from tests.unit.gitops.kstatus import kstatus
-from tests.unit.report.conftest import World
+from tests.unit.gitops.seen import HERE, WELL, Object, after_serving, deployment, run
 from tests.unit.report.test_conditions import SITUATIONS
 
-HERE = Path(__file__).parent
 SCRIPT = HERE.parents[2] / "charts" / "rayspan" / "files" / "argocd-health.lua"
-CACHE = Path(os.environ.get("RAYSPAN_CACHE") or Path.home() / ".cache" / "rayspan")
 EXPECTED: dict[str, str] = yaml.safe_load((HERE / "health.yaml").read_text())
-WELL = "all is well"
-
-Object = dict[str, Any]
 
 
 def health(*objects: Object, script: Path = SCRIPT) -> list[str]:
     """Argo CD's status and message of each object, in one line."""
-    program = shutil.which("argocd-health") or str(CACHE / "bin" / "argocd-health")
-    if not Path(program).exists():
-        pytest.fail(f"{program} is not there: run `make programs`")
-    done = subprocess.run(
-        [program, script], input=json.dumps(objects), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return [f"{one['status']} {one.get('message', '')}".strip() for one in json.loads(done.stdout)]
-
-
-def deployment(sentence: str, **metadata: Any) -> Object:
-    """The LLMDeployment of a situation, with the status that the operator writes for it."""
-    given = SITUATIONS[sentence](World())
-    wanted = given.deployment
-    return {
-        "apiVersion": "rayspan.dev/v1alpha1",
-        "kind": "LLMDeployment",
-        "metadata": {"name": wanted.metadata.name, "generation": wanted.metadata.generation, **metadata},
-        "spec": {"replicas": wanted.spec.replicas},
-        "status": status(given).model_dump(by_alias=True, exclude_none=True, mode="json"),
-    }
-
-
-def after_serving(sentence: str) -> Object:
-    """The same for a deployment of the same generation that was Ready before."""
-    given = SITUATIONS[sentence](World())
-    before = given.deployment.status.model_copy(update={"phase": "Ready", "observed_generation": 3})
-    given = given.__class__(
-        **{**vars(given), "deployment": given.deployment.model_copy(update={"status": before})}
-    )
-    document = status(given).model_dump(by_alias=True, exclude_none=True, mode="json")
-    return {"metadata": {"generation": 3}, "status": document}
+    found = run("argocd-health", script, given=objects)
+    return [f"{one['status']} {one.get('message', '')}".strip() for one in found]
 
 
 def test_every_situation_has_its_health() -> None:
@@ -139,15 +97,3 @@ def test_the_engine_has_no_more_than_argo_cd_gives_it(tmp_path: Path) -> None:
     assert health({}, script=script) == ["Healthy"]
     script.write_text('return {status = "Fine"}')
     assert health({}, script=script) == ["Unknown Lua returned an invalid health status"]
-
-
-def test_kstatus_calls_current_what_is_ready_and_waits_for_everything_else() -> None:
-    for sentence, line in EXPECTED.items():
-        assert kstatus(deployment(sentence)) == ("Current" if line.startswith("Healthy") else "InProgress"), (
-            sentence
-        )
-
-
-def test_kstatus_believes_no_status_of_an_older_version() -> None:
-    assert kstatus(deployment(WELL)) == "Current"
-    assert kstatus(deployment(WELL, generation=4)) == "InProgress"
