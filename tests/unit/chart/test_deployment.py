@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.unit.chart.rendered import SHAPES, kinds, one, render
+from tests.unit.chart.rendered import CHART, SHAPES, kinds, one, render
 
+VERSION = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
 SELECTOR = {"app.kubernetes.io/name": "rayspan", "app.kubernetes.io/instance": "rayspan"}
 
 
@@ -97,13 +99,16 @@ def test_what_is_said_of_the_pod_is_in_it(values: tuple[str, ...], field: str, w
 
 
 IMAGES: dict[str, tuple[tuple[str, ...], str]] = {
-    "by the chart's version": ((), "ghcr.io/rayspan/operator:0.1.0"),
+    "by the chart's version": ((), f"ghcr.io/rayspan/operator:{VERSION}"),
     "by tag": (("--set", "image.tag=edge"), "ghcr.io/rayspan/operator:edge"),
     "by digest, whatever the tag": (
         ("--set", "image.tag=edge", "--set", f"image.digest=sha256:{'a' * 64}"),
         f"ghcr.io/rayspan/operator@sha256:{'a' * 64}",
     ),
-    "from a mirror": (("--set", "image.repository=mirror.example/operator"), "mirror.example/operator:0.1.0"),
+    "from a mirror": (
+        ("--set", "image.repository=mirror.example/operator"),
+        f"mirror.example/operator:{VERSION}",
+    ),
 }
 
 
