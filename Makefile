@@ -12,7 +12,7 @@ export KUBECONFIG := $(CACHE)/cluster/kubeconfig
 export PATH := $(CACHE)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help cluster cluster-down images install demo run test lint types unit api serving e2e e2e-long baseline split faults crds golden env serving-env programs clean
+.PHONY: help cluster cluster-down images install demo run test lint types unit api serving e2e e2e-long baseline split faults crds scan sbom licences release golden env serving-env programs clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,19 @@ lint: env types ## Style, types, import contracts, drift of generated files
 
 types: env ## mypy, strict
 	@$(RUN) mypy $(SOURCES) --exclude '^tests/(serving/|faults/|load/(gpu_)?split)' # those run in the serving environment
+
+scan: env ## checkov, kube-score and kubesec on the rendered chart
+	@$(RUN) python -m dev.scan $(OPTIONS)
+
+sbom: env ## Bills of materials of both images' Python packages, CycloneDX, in dist/
+	@mkdir -p dist && for each in .:operator serving_image:serving; do \
+	  $(UV) export --quiet --frozen --no-dev --format cyclonedx1.5 --directory $${each%:*} >dist/rayspan-$${each#*:}.cdx.json; done
+
+licences: env ## Licences of the operator's dependencies; fails on one that was not looked at yet
+	@$(RUN) python -m dev.licences
+
+release: env programs ## Check that this can be released, and put all files of a release into dist/
+	@$(RUN) python -m dev.release check && $(RUN) python -m dev.release package
 
 unit: env programs ## Tests without a cluster: planner, renderer, report, command line, chart
 	@$(PYTEST) tests/unit tests/golden

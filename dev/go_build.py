@@ -35,6 +35,8 @@ PACKAGES = {
     "helm": "helm.sh/helm/v4/cmd/helm",
     "coredns": "./coredns",
     "pause": "./pause",
+    "argocd-health": "./argocd-health",
+    "flux-health": "./flux-health",
     "runc": "github.com/opencontainers/runc",
 }  # fmt: skip
 _NAMED_BY_GO = {"etcd": "server", "kuberay-operator": "ray-operator"}
@@ -49,7 +51,7 @@ def build(names: list[str]) -> Path:
     go = go_toolchain.find()
     target = BUILD / "bin"
     target.mkdir(parents=True, exist_ok=True)
-    for folder in ("coredns", "pause"):
+    for folder in ("coredns", "pause", "argocd-health", "flux-health"):
         shutil.copytree(paths.SOURCE / "programs" / folder, BUILD / folder, dirs_exist_ok=True)
     shutil.copy(paths.SOURCE / "programs" / "go.mod", BUILD / "go.mod")
     fetch_kuberay(go)

@@ -48,6 +48,9 @@ PROGRAMS = (
     Program("coredns", f"{versions.COREDNS}+{_own('coredns/main.go')}"),
     Program("kuberay-operator", versions.KUBERAY),
     Program("pause", _own("pause/main.go")),
+    # Not of the cluster: the unit tests have health checks for Argo CD and Flux run by these.
+    Program("argocd-health", _own("argocd-health/main.go")),
+    Program("flux-health", _own("flux-health/main.go")),
 )
 
 

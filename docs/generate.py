@@ -2,7 +2,8 @@
 
 From the types in operator/rayspan/api come the CRD, its copy in the chart (Helm packages no file from
 outside the chart), the reference of the resource and the list of conditions; from the names of the operator's metrics
-the chart's dashboard and rules.
+the chart's dashboard and rules; from values.yaml and its comments the table in the chart's README;
+from the health check in the chart the patch of Argo CD's ConfigMap.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from rayspan.api.crd import crd
 from rayspan.api.owned import OWNED_ARGUMENTS, OWNED_ENVIRONMENT, OWNED_ENVIRONMENT_PREFIXES
 from rayspan.cli.crd import text
 
-from docs import monitoring
+from docs import argocd, chart_values, monitoring
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTICE = "<!-- Made by `make crds` from operator/rayspan/api. Do not edit. -->\n"
@@ -34,7 +35,13 @@ def generated() -> dict[str, str]:
         "docs/conditions.md": NOTICE + vocabulary(),
         "charts/rayspan/files/dashboard.json": monitoring.dashboard(),
         "charts/rayspan/files/rules.yaml": monitoring.rules(),
+        "examples/gitops/argocd/argocd-cm.yaml": argocd.config_map(),
+        "charts/rayspan/README.md": chart_values.with_table(_read("README.md"), _read("values.yaml")),
     }
+
+
+def _read(name: str) -> str:
+    return (ROOT / "charts" / "rayspan" / name).read_text(encoding="utf-8")
 
 
 def reference() -> str:

@@ -19,6 +19,7 @@ def register(
     registry: kopf.OperatorRegistry, wakeups: Wakeups, settings: Settings, telemetry: Telemetry
 ) -> None:
     """Hang the handlers into a registry."""
+    restricted = bool(settings.watch_namespaces)
 
     @kopf.on.startup(registry=registry)
     async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
@@ -28,6 +29,9 @@ def register(
         settings.watching.chunk_size = 500
         # Events of the operator are written by the flow, on transitions; kopf's own would be one per log line.
         settings.posting.enabled = False
+        # It would list namespaces and CustomResourceDefinitions, which takes grants in the whole cluster:
+        # watching.py notices those that matter by itself.
+        settings.scanning.disabled = restricted
         for resource in _OWNED:
             settings.watching.label_selectors[resource] = DEPLOYMENT_LABEL
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import time
-from contextlib import suppress
-from typing import Any, Final
+from typing import Any
 
 import aiohttp
 import kopf
@@ -24,10 +22,9 @@ from rayspan.report.input import Settings as ReportSettings
 from rayspan.settings import Settings
 from rayspan.telemetry import Telemetry, configure_logs
 from rayspan.wakeups import Wakeups
+from rayspan.watching import watch
 
 log = logging.getLogger("rayspan")
-
-WATCH_AGAIN_SECONDS: Final = 2.0
 
 
 def run(settings: Settings) -> None:
@@ -57,7 +54,7 @@ async def operate(settings: Settings, master_key: bytes, stop: asyncio.Event | N
         observer = Observer(client, session, settings, master_key, time.time)
         flow = Reconcile(
             observer=observer,
-            nodes=Nodes(client, time.time),
+            nodes=Nodes(client, time.time, settings.watch_namespaces),
             memories=Memories(settings.window_seconds),
             render_settings=RenderSettings(serving_image=settings.serving_image),
             report_settings=ReportSettings(window_seconds=settings.window_seconds),
@@ -67,53 +64,13 @@ async def operate(settings: Settings, master_key: bytes, stop: asyncio.Event | N
         registry = kopf.OperatorRegistry()
         register(registry, wakeups, settings, telemetry)
         _log_in(registry, settings)
-        _heed_signals(registry, stop)
         lag = asyncio.create_task(telemetry.watch_the_loop())
         try:
-            await _watch(registry, settings, stop)
+            await watch(registry, settings, client, stop)
         finally:
             lag.cancel()
             await wakeups.stop()
             await client.close()
-
-
-async def _watch(registry: kopf.OperatorRegistry, settings: Settings, stop: asyncio.Event) -> None:
-    """Have kopf watch until told to stop.
-
-    It gives up when a kind that it watches is uninstalled, as KubeRay may be; then it begins afresh, while the
-    loops go on.
-    """
-    while not stop.is_set():
-        try:
-            await kopf.operator(
-                registry=registry,
-                stop_flag=stop,
-                clusterwide=not settings.watch_namespaces,
-                namespaces=settings.watch_namespaces,
-                liveness_endpoint=_liveness(settings),
-            )
-        except Exception:
-            log.exception("watching came to an end; it begins again in %g s", WATCH_AGAIN_SECONDS)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(WATCH_AGAIN_SECONDS):
-                    await stop.wait()
-        else:
-            return
-
-
-def _liveness(settings: Settings) -> str | None:
-    return f"http://{settings.listen_host}:{settings.listen_port}/healthz" if settings.listen_port else None
-
-
-def _heed_signals(registry: kopf.OperatorRegistry, stop: asyncio.Event) -> None:
-    """One flag for SIGINT and SIGTERM at any time. kopf's own handlers set a flag of the one run that installed
-    them: a signal that comes while that run is giving up, or before the next one, would be lost."""
-
-    @kopf.on.startup(registry=registry, id="heed-signals")
-    async def heed(**_: Any) -> None:
-        loop = asyncio.get_running_loop()
-        for one in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(one, stop.set)
 
 
 def _log_in(registry: kopf.OperatorRegistry, settings: Settings) -> None:

@@ -68,7 +68,7 @@ class Reconcile:
                 deployment=deployment,
                 answer=said,
                 observed=observed,
-                nodes=nodes,
+                nodes=await self.nodes.vouched_for(*key) if isinstance(nodes, Unknown) else nodes,
                 revision=wanted[0]["metadata"]["annotations"][names.REVISION] if wanted else None,
                 last_good=None if observed.ray_service is None else running,
                 apply_error=refusal,

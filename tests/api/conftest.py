@@ -93,9 +93,9 @@ def namespace(server: None) -> Iterator[str]:
 
 
 class Operator:
-    """``rayspan run`` from this checkout, for one namespace."""
+    """``rayspan run`` from this checkout, for one namespace; with all rights, or those of the chart's account."""
 
-    def __init__(self, namespace: str, folder: Path) -> None:
+    def __init__(self, namespace: str, folder: Path, *, as_its_account: bool = False) -> None:
         self.log = folder / "operator.log"
         key = folder / "key"
         key.write_text(secrets.token_hex(32))
@@ -107,7 +107,15 @@ class Operator:
             "RAYSPAN_LISTEN_PORT": str(free_port()),
             "RAYSPAN_METRICS_PORT": "0",
         }
+        if as_its_account:
+            kubeconfig = Path(os.environ["KUBECONFIG"]).with_name("operator.kubeconfig")
+            self._environment["KUBECONFIG"] = str(kubeconfig)
         self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def serve(self, *namespaces: str) -> None:
+        """Start it for other namespaces than before."""
+        self._environment["RAYSPAN_WATCH_NAMESPACES"] = ",".join(namespaces)
         self.start()
 
     def start(self) -> None:

@@ -17,6 +17,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 TOKEN = "tests"
+"""Of whoever may do everything."""
+OPERATOR_TOKEN = "operator"
+OPERATOR = "system:serviceaccount:rayspan-system:rayspan"
+"""The account that the chart makes and binds its roles to: what it may do is what they say."""
 
 
 class Missing(Exception):
@@ -28,7 +32,8 @@ def api_server(folder: Path) -> Iterator[Path]:
     """Run it; gives its kubeconfig."""
     etcd, peer, secure = (free_port() for _ in range(3))
     _credentials(folder)
-    kubeconfig = _kubeconfig(folder, secure)
+    kubeconfig = _kubeconfig(folder / "kubeconfig", secure, TOKEN)
+    _kubeconfig(folder / "operator.kubeconfig", secure, OPERATOR_TOKEN)
     key = folder / "service-account.key"
     commands = (
         ("etcd", f"--data-dir={folder / 'etcd'}", "--unsafe-no-fsync", "--log-level=error", "--name=tests",
@@ -38,7 +43,7 @@ def api_server(folder: Path) -> Iterator[Path]:
          f"--initial-cluster=tests=http://127.0.0.1:{peer}"),
         ("kube-apiserver", f"--etcd-servers=http://127.0.0.1:{etcd}", f"--secure-port={secure}",
          "--bind-address=127.0.0.1", f"--cert-dir={folder / 'certificates'}",
-         f"--token-auth-file={folder / 'tokens.csv'}", "--authorization-mode=AlwaysAllow",
+         f"--token-auth-file={folder / 'tokens.csv'}", "--authorization-mode=RBAC",
          "--service-cluster-ip-range=10.0.0.0/24", "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition",
          f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}",
          "--service-account-issuer=https://tests", "--shutdown-delay-duration=0s"),
@@ -91,14 +96,15 @@ def _wait(kubeconfig: Path, folder: Path) -> None:
 
 
 def _credentials(folder: Path) -> None:
-    (folder / "tokens.csv").write_text(f"{TOKEN},admin,admin,system:masters\n")
+    (folder / "tokens.csv").write_text(
+        f"{TOKEN},admin,admin,system:masters\n{OPERATOR_TOKEN},{OPERATOR},operator\n"
+    )
     key = folder / "service-account.key"
     subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
 
 
-def _kubeconfig(folder: Path, port: int) -> Path:
+def _kubeconfig(path: Path, port: int, token: str) -> Path:
     cluster = {"server": f"https://127.0.0.1:{port}", "insecure-skip-tls-verify": True}
-    path = folder / "kubeconfig"
     path.write_text(
         json.dumps(
             {
@@ -107,7 +113,7 @@ def _kubeconfig(folder: Path, port: int) -> Path:
                 "current-context": "tests",
                 "contexts": [{"name": "tests", "context": {"cluster": "tests", "user": "tests"}}],
                 "clusters": [{"name": "tests", "cluster": cluster}],
-                "users": [{"name": "tests", "user": {"token": TOKEN}}],
+                "users": [{"name": "tests", "user": {"token": token}}],
             }
         )
     )

@@ -4,7 +4,7 @@
 
 {{- define "rayspan.selector" -}}
 app.kubernetes.io/name: rayspan
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "rayspan.labels" -}}
@@ -13,8 +13,20 @@ app.kubernetes.io/component: operator
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
+{{- end }}
+
+{{- /* Labels and annotations of an object: (list $ labels-of-its-own annotations-of-its-own), the last two optional.
+Nobody's labels replace the chart's, by which pods are selected. */ -}}
+{{- define "rayspan.marks" -}}
+{{- $ := index . 0 }}
+{{- $labels := dict }}{{ $annotations := dict }}
+{{- if gt (len .) 1 }}{{ $labels = index . 1 }}{{ end }}
+{{- if gt (len .) 2 }}{{ $annotations = index . 2 }}{{ end -}}
+labels:
+  {{- merge (include "rayspan.labels" $ | fromYaml) $labels $.Values.commonLabels | toYaml | nindent 2 }}
+{{- with merge (deepCopy $annotations) $.Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 

@@ -96,6 +96,14 @@ class Client:
         path, query = POD.path(namespace, pod, "log"), {"container": container}
         return (await self._send("GET", path, query=query, accept="*/*")).decode(errors="replace")
 
+    async def serves(self, kind: Kind) -> bool:
+        """Whether a kind is installed. Discovery is open to whoever is logged in."""
+        try:
+            found = await self._request("GET", kind.group_path)
+        except errors.KindMissing:
+            return False
+        return any(one["name"] == kind.plural for one in found["resources"])
+
     async def apply(self, wanted: Object) -> Object:
         """Make the live object cover the wanted one; returns the live object.
 

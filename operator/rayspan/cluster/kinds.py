@@ -18,9 +18,14 @@ class Kind:
     plural: str
     namespaced: bool = True
 
+    @property
+    def group_path(self) -> str:
+        """Path of its group and version, where the API server lists what it serves."""
+        return ("/apis/" if "/" in self.api_version else "/api/") + self.api_version
+
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str = "") -> str:
         """Path of a collection, an object or its subresource."""
-        parts = ["/api" if "/" not in self.api_version else "/apis", self.api_version]
+        parts = [self.group_path]
         if self.namespaced and namespace:
             parts += ["namespaces", quote(namespace, safe="")]
         parts.append(self.plural)

@@ -1,0 +1,70 @@
+"""What the operator may do: no more than it uses, and nothing outside of the namespaces that are listed."""
+
+from __future__ import annotations
+
+from tests.unit.chart.rendered import Object, kinds, render
+
+RESTRICTED = ("--set", "watchNamespaces={llm-a,llm-b}")
+CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding"}
+
+
+def grants(objects: list[Object], kind: str) -> set[tuple[str, str, str]]:
+    """(group, resource, verb) of all roles of a kind."""
+    return {
+        (group, resource, verb)
+        for role in objects
+        if role["kind"] == kind
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def test_secrets_are_written_and_never_read() -> None:
+    verbs = {verb for _, resource, verb in grants(render(), "ClusterRole") if resource == "secrets"}
+    assert verbs == {"create", "patch"}
+
+
+def test_there_is_no_wildcard_and_nothing_that_runs_code() -> None:
+    granted = grants(render(), "ClusterRole")
+    assert not [each for each in granted if "*" in each]
+    assert not [each for each in granted if each[1].startswith("pods/") or "proxy" in each[1]]
+    assert not [each for each in granted if each[1] == "pods" and each[2] not in ("get", "list", "watch")]
+    assert len(granted) <= 40
+
+
+def test_with_listed_namespaces_nothing_is_granted_in_the_cluster() -> None:
+    objects = render(*RESTRICTED)
+    assert kinds(objects).isdisjoint(CLUSTER_WIDE)
+    roles = [each["metadata"]["namespace"] for each in objects if each["kind"] == "Role"]
+    bound = [each["metadata"]["namespace"] for each in objects if each["kind"] == "RoleBinding"]
+    assert roles == bound == ["llm-a", "llm-b"]
+
+
+def test_a_role_in_a_namespace_has_what_the_clusterwide_one_has_but_for_what_has_no_namespace() -> None:
+    everywhere, there = grants(render(), "ClusterRole"), grants(render(*RESTRICTED), "Role")
+    assert everywhere - there == {
+        ("", "nodes", "list"),
+        ("apiextensions.k8s.io", "customresourcedefinitions", "list"),
+        ("apiextensions.k8s.io", "customresourcedefinitions", "watch"),
+    }
+    assert there < everywhere
+
+
+def test_listing_nodes_is_the_one_grant_in_the_cluster_that_can_be_given_back() -> None:
+    assert grants(render(*RESTRICTED, "--set", "listNodes=true"), "ClusterRole") == {("", "nodes", "list")}
+
+
+def test_every_binding_is_for_the_operators_account_and_its_own_role() -> None:
+    for values in ((), (*RESTRICTED, "--set", "listNodes=true")):
+        objects = render(*values, "--set", "serviceAccount.name=worker")
+        names = {
+            (each["kind"], each["metadata"]["name"]) for each in objects if each["kind"].endswith("Role")
+        }
+        bindings = [each for each in objects if each["kind"].endswith("RoleBinding")]
+        assert bindings
+        for each in bindings:
+            account = {"kind": "ServiceAccount", "name": "worker", "namespace": "rayspan-system"}
+            assert each["subjects"] == [account]
+            assert (each["roleRef"]["kind"], each["roleRef"]["name"]) in names
