@@ -11,6 +11,7 @@
     │   ├── Forbidden        the operator's role does not allow it
     │   └── Rejected         invalid for the API's schema or an admission policy
     ├── ApiUnavailable       the Kubernetes API did not answer
+    ├── LeaseLost            nothing may be written any more: another process may lead by now
     └── SourceFailed         Ray's dashboard or a pod's port did not answer, or not with what was asked
 
 Refusals of a spec (``Invalid``, ``Unplaceable``) are values of ``rayspan.plan``, not exceptions.
@@ -59,6 +60,10 @@ class Rejected(ApiError):
 
 class ApiUnavailable(RayspanError):
     """The Kubernetes API did not answer."""
+
+
+class LeaseLost(RayspanError):
+    """Nothing may be written any more: another process may lead by now."""
 
 
 class SourceFailed(RayspanError):

@@ -1,4 +1,4 @@
-"""The Kubernetes API: get, find, log, apply, create, delete, patch, apply_status.
+"""The Kubernetes API: get, find, log, apply, create, update, delete, patch, apply_status.
 
 Of the kubernetes package only what logs in and sends is used (``kubernetes.aio``'s configuration and
 ``ApiClient``: certificates, tokens that are renewed, proxies); objects are plain dicts. Its dynamic client
@@ -17,6 +17,7 @@ object already is what is wanted. Three cases are told apart:
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -40,7 +41,13 @@ _TEST_FAILED: Final = "the server rejected our request due to an error in our re
 Object = dict[str, Any]
 
 
-async def connect(kubeconfig: str | None, timeout_seconds: float) -> Client:
+def _always() -> bool:
+    return True
+
+
+async def connect(
+    kubeconfig: str | None, timeout_seconds: float, may_write: Callable[[], bool] = _always
+) -> Client:
     """A client by kubeconfig file, service account, or the usual places, in this order."""
     configuration = Configuration()
     try:
@@ -55,7 +62,7 @@ async def connect(kubeconfig: str | None, timeout_seconds: float) -> Client:
         raise errors.SettingsError(f"cannot log in to Kubernetes: {error}") from error
     api = ApiClient(configuration)
     api.user_agent = "rayspan"
-    return Client(api, timeout_seconds)
+    return Client(api, timeout_seconds, may_write)
 
 
 async def _load_kube_config(configuration: Configuration, path: str | None) -> None:
@@ -67,8 +74,12 @@ async def _load_kube_config(configuration: Configuration, path: str | None) -> N
 class Client:
     """One session with the Kubernetes API. Close it."""
 
-    def __init__(self, api: ApiClient, timeout_seconds: float) -> None:
+    def __init__(
+        self, api: ApiClient, timeout_seconds: float, may_write: Callable[[], bool] = _always
+    ) -> None:
+        """May write: asked before each request that changes something; where it says no, LeaseLost is raised."""
         self._api = api
+        self._may_write = may_write
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._settled: dict[tuple[str, str, str], str] = {}
 
@@ -149,6 +160,10 @@ class Client:
             "POST", kind_of(wanted).path(namespace), query={"fieldManager": FIELD_MANAGER}, body=wanted
         )
 
+    async def update(self, wanted: Object) -> Object:
+        """Replace an object. Raises Conflict if it is not of the resourceVersion that ``wanted`` has."""
+        return await self._request("PUT", kind_of(wanted).path(*_place(wanted)), body=wanted)
+
     async def patch(self, kind: Kind, namespace: str, name: str, operations: list[Object]) -> Object:
         """Send a JSON patch."""
         return await self._request(
@@ -219,6 +234,8 @@ class Client:
             "User-Agent": self._api.user_agent,
         }
         await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        if method != "GET" and not self._may_write():
+            raise errors.LeaseLost(f"{method} {path} was not sent: another process may lead by now")
         try:
             response = await self._api.rest_client.request(  # type: ignore[no-untyped-call]
                 method, url, headers=headers, body=body, _request_timeout=self._timeout

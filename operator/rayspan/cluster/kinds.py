@@ -45,10 +45,11 @@ SECRET: Final = Kind("v1", "Secret", "secrets")
 SERVICE: Final = Kind("v1", "Service", "services")
 EVENT: Final = Kind("v1", "Event", "events")
 JOB: Final = Kind("batch/v1", "Job", "jobs")
+LEASE: Final = Kind("coordination.k8s.io/v1", "Lease", "leases")
 
 _BY_NAME: Final = {
     kind.name: kind
-    for kind in (LLM_DEPLOYMENT, RAY_SERVICE, RAY_CLUSTER, POD, NODE, SECRET, SERVICE, EVENT, JOB)
+    for kind in (LLM_DEPLOYMENT, RAY_SERVICE, RAY_CLUSTER, POD, NODE, SECRET, SERVICE, EVENT, JOB, LEASE)
 }
 
 
