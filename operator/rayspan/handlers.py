@@ -1,4 +1,4 @@
-"""The only kopf decorators. Handlers wake loops and answer probes; they decide nothing and write nothing."""
+"""The only kopf decorators. Handlers wake loops; they decide nothing and write nothing."""
 
 from __future__ import annotations
 
@@ -9,21 +9,18 @@ import kopf
 from rayspan.api.v1alpha1 import GROUP, PLURAL, VERSION
 from rayspan.render.names import DEPLOYMENT_LABEL
 from rayspan.settings import Settings
-from rayspan.telemetry import Telemetry
 from rayspan.wakeups import Wakeups
 
 _OWNED: Final = (("ray.io", "v1", "rayservices"), ("ray.io", "v1", "rayclusters"), ("", "v1", "pods"))
 
 
-def register(
-    registry: kopf.OperatorRegistry, wakeups: Wakeups, settings: Settings, telemetry: Telemetry
-) -> None:
+def register(registry: kopf.OperatorRegistry, wakeups: Wakeups, settings: Settings) -> None:
     """Hang the handlers into a registry."""
     restricted = bool(settings.watch_namespaces)
 
     @kopf.on.startup(registry=registry)
     async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
-        # One process works at a time; it is not kopf's peering that sees to that.
+        # One process works at a time; not kopf's peering sees to that, but the Lease (leading.py).
         settings.peering.standalone = True
         settings.networking.request_timeout = 60
         settings.watching.chunk_size = 500
@@ -49,14 +46,6 @@ def register(
 
     for resource in _OWNED:
         kopf.on.event(*resource, registry=registry, labels={DEPLOYMENT_LABEL: kopf.PRESENT})(owned_changed)
-
-    @kopf.on.probe(registry=registry, id="oldest-pass-seconds")
-    async def alive(**_: Any) -> float:
-        age = telemetry.oldest_pass_seconds()
-        if age > settings.pass_deadline_seconds:
-            # Any other exception would be retried for a minute, and the probe would hang.
-            raise kopf.PermanentError(f"a pass has been under way for {age:.0f} s")
-        return round(age, 1)
 
 
 def _leaving(meta: kopf.Meta) -> tuple[object, ...]:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -16,13 +17,15 @@ from rayspan.cluster.memory import Memories
 from rayspan.cluster.nodes import Nodes
 from rayspan.cluster.observe import Observer
 from rayspan.handlers import register
+from rayspan.health import served
+from rayspan.leading import leadership
 from rayspan.reconcile import Reconcile
 from rayspan.render import RenderSettings
 from rayspan.report.input import Settings as ReportSettings
 from rayspan.settings import Settings
 from rayspan.telemetry import Telemetry, configure_logs
 from rayspan.wakeups import Wakeups
-from rayspan.watching import watch
+from rayspan.watching import stop_on_signals, watch
 
 log = logging.getLogger("rayspan")
 
@@ -40,14 +43,32 @@ def run(settings: Settings) -> None:
 
 
 async def operate(settings: Settings, master_key: bytes, stop: asyncio.Event | None = None) -> None:
-    """Work until told to stop, by a signal or the event."""
+    """Work until told to stop, by a signal or the event; with leader election, from when this process leads."""
     stop = stop or asyncio.Event()
+    stop_on_signals(stop)
     if settings.kubeconfig:
         # kopf logs in by itself, and finds the file only here.
         os.environ["KUBECONFIG"] = settings.kubeconfig
     telemetry = Telemetry()
     telemetry.serve(settings.listen_host, settings.metrics_port)
-    client = await connect(settings.kubeconfig, settings.api_timeout_seconds)
+    lag = asyncio.create_task(telemetry.watch_the_loop())
+    try:
+        async with served(telemetry, settings), leadership(settings, telemetry, stop) as may_write:
+            if may_write:
+                await _work(settings, master_key, telemetry, may_write, stop)
+    finally:
+        lag.cancel()
+
+
+async def _work(
+    settings: Settings,
+    master_key: bytes,
+    telemetry: Telemetry,
+    may_write: Callable[[], bool],
+    stop: asyncio.Event,
+) -> None:
+    """Serve all deployments until told to stop. When it returns, nothing is written any more."""
+    client = await connect(settings.kubeconfig, settings.api_timeout_seconds, may_write)
     # Pods' addresses come and go: no connection is kept, and no proxy of the environment is for them.
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
     async with aiohttp.ClientSession(connector=connector, trust_env=False) as session:
@@ -62,15 +83,21 @@ async def operate(settings: Settings, master_key: bytes, stop: asyncio.Event | N
         )
         wakeups = Wakeups(flow, telemetry)
         registry = kopf.OperatorRegistry()
-        register(registry, wakeups, settings, telemetry)
+        register(registry, wakeups, settings)
         _log_in(registry, settings)
-        lag = asyncio.create_task(telemetry.watch_the_loop())
+        # Beside kopf, which would wait for the loops before it ends.
+        ending = asyncio.create_task(_stop_with(stop, wakeups))
         try:
             await watch(registry, settings, client, stop)
         finally:
-            lag.cancel()
+            ending.cancel()
             await wakeups.stop()
             await client.close()
+
+
+async def _stop_with(stop: asyncio.Event, wakeups: Wakeups) -> None:
+    await stop.wait()
+    await wakeups.stop()
 
 
 def _log_in(registry: kopf.OperatorRegistry, settings: Settings) -> None:

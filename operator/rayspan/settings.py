@@ -10,8 +10,11 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from rayspan.errors import SettingsError
+
+_TRUTH: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,20 @@ class Settings:
     metrics_port: int = 8081
     """Port of the operator's own Prometheus metrics; 0: none."""
 
+    leader_elect: bool = False
+    """Work only while holding a Lease, and stand by until then. Needed where several processes serve the same
+    deployments; off by default, because one process needs none and a quiet operator writes nothing then."""
+
+    lease_namespace: str = ""
+    """Namespace of the Lease: the operator's own. The chart sets it."""
+
+    lease_name: str = "rayspan"
+    """Name of the Lease: one for all who serve the same deployments. The chart sets it to the release's name."""
+
+    lease_seconds: int = 6
+    """What the leader promises to renew within. One that is killed is followed after this and a second; an API
+    server that does not answer for two thirds of it ends the leader's process."""
+
     fast_seconds: float = 2.0
     """Pause between two passes over a deployment that is not settled. Short, because what it waits for (Ray's
     dashboard) sends no events; KubeRay itself polls as often."""
@@ -76,7 +93,11 @@ class Settings:
     short enough to show what is so now."""
 
     pass_deadline_seconds: float = 120.0
-    """Age of the oldest unfinished pass at which liveness fails."""
+    """Age of the oldest unfinished pass at which liveness fails; also for how long no pass may end at all, beyond
+    the pause that lies between two of them."""
+
+    lag_deadline_seconds: float = 5.0
+    """How late the event loop may wake up before liveness fails: as long as a probe waits for its answer."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -89,6 +110,8 @@ class Settings:
                 continue
             try:
                 match default.default:
+                    case bool():
+                        values[field] = _TRUTH[text.lower()]
                     case tuple():
                         values[field] = tuple(part.strip() for part in text.split(",") if part.strip())
                     case int():
@@ -97,6 +120,8 @@ class Settings:
                         values[field] = float(text)
                     case _:
                         values[field] = text
+            except KeyError:
+                raise SettingsError(f"{variable} is {text!r}; it should be true or false") from None
             except ValueError:
                 raise SettingsError(f"{variable} is {text!r}; it should be a number") from None
         return cls(**values)  # type: ignore[arg-type]  # each value has its field's type by the match above

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -35,7 +35,8 @@ class Outcome:
 class Telemetry:
     """The operator's own metrics, and what its liveness is judged by."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._passes = Counter(
@@ -56,23 +57,43 @@ class Telemetry:
         self._deployments = Gauge(
             "rayspan_deployments", "Deployments with a pass in the last minute.", registry=self.registry
         )
+        self._leader = Gauge(
+            "rayspan_leader",
+            "1: this process works. 0: it stands by, while another one does.",
+            registry=self.registry,
+        )
         self._writes = Counter("rayspan_status_writes_total", "Statuses written.", registry=self.registry)
         self._statuses: dict[tuple[str, str], Status] = {}
         self.registry.register(_Deployments(self._statuses))
         self._under_way: dict[tuple[str, str], float] = {}
         self._seen: dict[tuple[str, str], float] = {}
+        self._loops: set[tuple[str, str]] = set()
+        self._ended = self._clock()
+        self._late = 0.0
+        self.leading = False
+
+    def leads(self, so: bool) -> None:
+        """Whether this process works."""
+        self.leading = so
+        self._leader.set(so)
+
+    def looping(self, key: tuple[str, str], so: bool) -> None:
+        """A deployment's loop began, or ended."""
+        if so and not self._loops:
+            self._ended = self._clock()  # nothing was due before
+        (self._loops.add if so else self._loops.discard)(key)
 
     @contextmanager
     def passing(self, key: tuple[str, str]) -> Iterator[Outcome]:
         """Around a pass."""
-        started, outcome = time.monotonic(), Outcome()
+        started, outcome = self._clock(), Outcome()
         self._under_way[key] = started
         try:
             yield outcome
         finally:
             del self._under_way[key]
-            now = time.monotonic()
-            self._seen[key] = now
+            now = self._clock()
+            self._seen[key] = self._ended = now
             self._seconds.observe(now - started)
             self._passes.labels(outcome.word).inc()
 
@@ -88,16 +109,25 @@ class Telemetry:
 
     def oldest_pass_seconds(self) -> float:
         """Age of the pass that is under way for longest; 0: none is."""
-        now = time.monotonic()
+        now = self._clock()
         return now - min(self._under_way.values(), default=now)
+
+    def last_pass_seconds(self) -> float:
+        """Time since a pass ended, of whichever deployment; 0: there is no deployment."""
+        return self._clock() - self._ended if self._loops else 0.0
+
+    def loop_lag_seconds(self) -> float:
+        """How late the event loop woke up last."""
+        return self._late
 
     async def watch_the_loop(self) -> None:
         """Measure how late the event loop wakes up, for ever."""
         while True:
-            due = time.monotonic() + _LAG_SECONDS
+            due = self._clock() + _LAG_SECONDS
             await asyncio.sleep(_LAG_SECONDS)
-            now = time.monotonic()
-            self._lag.set(now - due)
+            now = self._clock()
+            self._late = now - due
+            self._lag.set(self._late)
             self._seen = {key: at for key, at in self._seen.items() if now - at < 60}
             self._deployments.set(len(self._seen))
 

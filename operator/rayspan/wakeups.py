@@ -42,10 +42,11 @@ class Wakeups:
         self._events: dict[Key, asyncio.Event] = {}
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._versions: dict[Key, object] = {}
+        self._stopped = False
 
     def wake(self, namespace: str | None, name: str | None, version: object = None) -> None:
         """Have a deployment looked at soon. With a version: only if it is another than the last one."""
-        if not namespace or not name:
+        if not namespace or not name or self._stopped:
             return
         key = (namespace, name)
         if version is not None:
@@ -57,7 +58,8 @@ class Wakeups:
             self._tasks[key] = asyncio.create_task(self._loop(key), name=f"{namespace}/{name}")
 
     async def stop(self) -> None:
-        """End all loops, wherever they are: the next start begins afresh."""
+        """End all loops, wherever they are, and begin none any more: the next start begins afresh."""
+        self._stopped = True
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -65,6 +67,7 @@ class Wakeups:
 
     async def _loop(self, key: Key) -> None:
         event, clock = self._events[key], asyncio.get_running_loop().time
+        self._telemetry.looping(key, True)
         try:
             while True:
                 event.clear()
@@ -82,6 +85,7 @@ class Wakeups:
             self._events.pop(key, None)
             self._tasks.pop(key, None)
             self._versions.pop(key, None)
+            self._telemetry.looping(key, False)
 
     async def _guarded(self, key: Key) -> float | None:
         async with self._at_once:

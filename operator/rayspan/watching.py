@@ -50,7 +50,7 @@ async def watch(
             if settings.watch_namespaces:
                 await _watch_namespaces(registry, settings, client, stop)
             else:
-                await _operator(registry, settings, stop)
+                await _operator(registry, stop)
         except Exception:
             log.exception("watching came to an end; it begins again in %g s", WATCH_AGAIN_SECONDS)
             await _pause(stop, WATCH_AGAIN_SECONDS)
@@ -87,7 +87,7 @@ async def _watch_namespaces(
         )
     async with _until_changed(client, settings.watch_namespaces, now, stop) as changed:
         if now.namespaces:
-            await _operator(registry, settings, stop, changed, sorted(now.namespaces))
+            await _operator(registry, stop, changed, sorted(now.namespaces))
         else:
             await changed.wait()
 
@@ -116,7 +116,6 @@ async def _until_changed(
 
 async def _operator(
     registry: kopf.OperatorRegistry,
-    settings: Settings,
     stop: asyncio.Event,
     changed: asyncio.Event | None = None,
     namespaces: Collection[str] = (),
@@ -128,19 +127,19 @@ async def _operator(
         stop_flag=changed or stop,
         clusterwide=not namespaces,
         namespaces=namespaces,
-        liveness_endpoint=_liveness(settings),
     )
     # In place of kopf's, which end this one run only: one that comes between two runs would be lost.
+    stop_on_signals(stop)
+    await kopf.run_tasks(tasks, ignored=others)
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Have SIGINT and SIGTERM set the event."""
     for one in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(one, stop.set)
-    await kopf.run_tasks(tasks, ignored=others)
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await stop.wait()
-
-
-def _liveness(settings: Settings) -> str | None:
-    return f"http://{settings.listen_host}:{settings.listen_port}/healthz" if settings.listen_port else None

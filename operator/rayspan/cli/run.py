@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from typing import Any
 
 from rayspan.cli.errors import WrongInput
 
@@ -17,14 +18,20 @@ _FLAGS = {
     "listen_host": "address to listen on",
     "listen_port": "port of GET /healthz; 0: none",
     "metrics_port": "port of the operator's own metrics; 0: none",
+    "leader_elect": "work only while holding a Lease: true or false",
+    "lease_namespace": "namespace of the Lease: the operator's own",
+    "lease_name": "name of the Lease, the same for all processes that serve the same deployments",
+    "lease_seconds": "what the leader promises to renew the Lease within",
 }
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """A flag for what differs between installations; each is also an environment variable."""
     for field, meaning in _FLAGS.items():
+        # The one that is a switch needs no value, as in other operators.
+        switch: dict[str, Any] = {"nargs": "?", "const": "true"} if field == "leader_elect" else {}
         parser.add_argument(
-            f"--{field.replace('_', '-')}", metavar="X", help=f"{meaning} (RAYSPAN_{field.upper()})"
+            f"--{field.replace('_', '-')}", metavar="X", help=f"{meaning} (RAYSPAN_{field.upper()})", **switch
         )
 
 

@@ -31,6 +31,13 @@ def test_a_number_that_is_none_is_named() -> None:
         Settings.from_environment({"RAYSPAN_LISTEN_PORT": "x"})
 
 
+def test_a_switch_is_true_or_false() -> None:
+    for text, meant in {"true": True, "True": True, "1": True, "false": False, "0": False, "": False}.items():
+        assert Settings.from_environment({"RAYSPAN_LEADER_ELECT": text}).leader_elect is meant
+    with pytest.raises(SettingsError, match="RAYSPAN_LEADER_ELECT is 'yes'; it should be true or false"):
+        Settings.from_environment({"RAYSPAN_LEADER_ELECT": "yes"})
+
+
 def test_a_key_lasts_only_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_bytes(b"k" * 32 + b"\n")

@@ -151,7 +151,7 @@ async def test_kopf_lists_namespaces_and_crds_only_where_it_may(namespaces: Any,
     async def no_pass(key: tuple[str, str]) -> None:
         return None
 
-    register(registry, Wakeups(no_pass, telemetry), Settings(watch_namespaces=namespaces), telemetry)
+    register(registry, Wakeups(no_pass, telemetry), Settings(watch_namespaces=namespaces))
     settings = kopf.OperatorSettings()
     for handler in registry._activities.get_all_handlers():
         if "configure" in handler.id:
