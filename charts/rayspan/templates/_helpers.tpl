@@ -45,3 +45,8 @@ annotations:
 {{- define "rayspan.servingImage" -}}
 {{ .Values.servingImage | default (printf "ghcr.io/rayspan/serving:%s" .Chart.AppVersion) }}
 {{- end }}
+
+{{- /* Not empty where a Lease is taken: of several operators one works. */ -}}
+{{- define "rayspan.elects" -}}
+{{- if or .Values.leaderElection (gt (int .Values.replicas) 1) }}true{{ end }}
+{{- end }}

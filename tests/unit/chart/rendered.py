@@ -29,6 +29,10 @@ SHAPES: dict[str, tuple[str, ...]] = {
         "--set", "metrics.dashboard.enabled=true", "--set", "metrics.rules.labels.release=prometheus",
     ),
     "with the pod scraped": ("--set", "metrics.podMonitor.enabled=true"),
+    "with a standby": ("--set", "replicas=2"),
+    "with a standby, restricted to its own namespace": (
+        "--set", "replicas=2", "--set", "watchNamespaces={rayspan-system}",
+    ),
     "shut off": (
         "--set", "networkPolicy.egress.enabled=true", "--set", "networkPolicy.egress.apiServerCIDRs={10.0.0.1/32}",
         "--set-json", 'networkPolicy.metricsFrom=[{"namespaceSelector":{"matchLabels":{"name":"monitoring"}}}]',

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from rayspan.settings import Settings
 
 from tests.unit.chart.rendered import CHART, SHAPES, kinds, one, render
 
@@ -155,6 +156,45 @@ def test_one_operator_works_at_a_time_and_lets_nodes_be_drained() -> None:
         "selector": {"matchLabels": deployment["selector"]["matchLabels"]},
     }
     assert "PodDisruptionBudget" not in kinds(render("--set", "podDisruptionBudget.enabled=false"))
+
+
+def elected(*values: str) -> dict[str, str]:
+    variables = {each["name"]: each.get("value") for each in pod(*values)["containers"][0]["env"]}
+    return {name: value for name, value in variables.items() if "LEA" in name}
+
+
+def test_of_several_operators_one_works_and_the_others_are_elsewhere() -> None:
+    spec = one(render("--set", "replicas=3"), "Deployment")["spec"]
+    assert (spec["replicas"], spec["strategy"]) == (
+        3,
+        {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+    )
+    assert spec["template"]["spec"]["topologySpreadConstraints"] == [{
+        "maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": SELECTOR},
+    }]  # fmt: skip
+    assert elected("--set", "replicas=3") == {
+        "RAYSPAN_LEADER_ELECT": "true",
+        "RAYSPAN_LEASE_NAMESPACE": "rayspan-system",
+        "RAYSPAN_LEASE_NAME": "rayspan",
+    }
+
+
+def test_a_spread_of_ones_own_is_the_only_one() -> None:
+    values, _, wanted = PLACED["a spread without a selector is over the operator's pods"]
+    assert pod(*values, "--set", "replicas=2")["topologySpreadConstraints"] == wanted
+
+
+def test_one_operator_takes_a_lease_on_request_only() -> None:
+    assert elected() == {}
+    alone = one(render("--set", "leaderElection=true"), "Deployment")["spec"]
+    assert (alone["replicas"], alone["strategy"]) == (1, {"type": "Recreate"})
+    assert elected("--set", "leaderElection=true")["RAYSPAN_LEADER_ELECT"] == "true"
+
+
+def test_the_variables_of_the_election_are_settings() -> None:
+    known = {f"RAYSPAN_{field.upper()}" for field in Settings.__dataclass_fields__}
+    assert set(elected("--set", "replicas=2")) <= known
 
 
 def test_an_account_of_ones_own_is_used_and_none_is_made() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.unit.chart.rendered import Object, kinds, render
+from tests.unit.chart.rendered import Object, kinds, one, render
 
 RESTRICTED = ("--set", "watchNamespaces={llm-a,llm-b}")
 CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding"}
@@ -57,7 +57,7 @@ def test_listing_nodes_is_the_one_grant_in_the_cluster_that_can_be_given_back() 
 
 
 def test_every_binding_is_for_the_operators_account_and_its_own_role() -> None:
-    for values in ((), (*RESTRICTED, "--set", "listNodes=true")):
+    for values in ((), (*RESTRICTED, "--set", "listNodes=true"), (*RESTRICTED, "--set", "replicas=2")):
         objects = render(*values, "--set", "serviceAccount.name=worker")
         names = {
             (each["kind"], each["metadata"]["name"]) for each in objects if each["kind"].endswith("Role")
@@ -68,3 +68,19 @@ def test_every_binding_is_for_the_operators_account_and_its_own_role() -> None:
             account = {"kind": "ServiceAccount", "name": "worker", "namespace": "rayspan-system"}
             assert each["subjects"] == [account]
             assert (each["roleRef"]["kind"], each["roleRef"]["name"]) in names
+
+
+def test_the_lease_is_granted_only_where_it_is_taken_and_by_name_where_that_can_be() -> None:
+    assert "Role" not in kinds(render())
+    for values in (("--set", "replicas=2"), ("--set", "leaderElection=true")):
+        (role,) = (each for each in render(*values) if each["kind"] == "Role")
+        (container,) = one(render(*values), "Deployment")["spec"]["template"]["spec"]["containers"]
+        variables = {each["name"]: each.get("value") for each in container["env"]}
+        place = (variables["RAYSPAN_LEASE_NAMESPACE"], variables["RAYSPAN_LEASE_NAME"])
+        assert role["metadata"]["namespace"] == place[0] == "rayspan-system"
+        leases = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"]}
+        assert role["rules"] == [
+            {**leases, "verbs": ["create"]},
+            {**leases, "resourceNames": [place[1]], "verbs": ["get", "update"]},
+        ]
+    assert grants(render("--set", "replicas=2"), "ClusterRole") == grants(render(), "ClusterRole")

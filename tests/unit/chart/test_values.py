@@ -28,6 +28,7 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "text where a list belongs": (("--set", "watchNamespaces=llm"), "got string, want array"),
     "an unknown log format": (("--set", "logFormat=xml"), "value must be one of 'json', 'text'"),
+    "replicas that are no number": (("--set", "replicas=two"), "at '/replicas': got string, want integer"),
     "a digest that is none": (("--set", "image.digest=latest"), "does not match pattern"),
     "an address without a mask": (
         ("--set", "networkPolicy.egress.apiServerCIDRs={10.0.0.1}"),
