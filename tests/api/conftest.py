@@ -95,7 +95,10 @@ def namespace(server: None) -> Iterator[str]:
 class Operator:
     """``rayspan run`` from this checkout, for one namespace; with all rights, or those of the chart's account."""
 
-    def __init__(self, namespace: str, folder: Path, *, as_its_account: bool = False) -> None:
+    def __init__(
+        self, namespace: str, folder: Path, *, as_its_account: bool = False, **variables: str
+    ) -> None:
+        """Variables: of its environment, besides those that it needs here."""
         self.log = folder / "operator.log"
         key = folder / "key"
         key.write_text(secrets.token_hex(32))
@@ -106,6 +109,7 @@ class Operator:
             "RAYSPAN_LISTEN_HOST": "127.0.0.1",
             "RAYSPAN_LISTEN_PORT": str(free_port()),
             "RAYSPAN_METRICS_PORT": "0",
+            **variables,
         }
         if as_its_account:
             kubeconfig = Path(os.environ["KUBECONFIG"]).with_name("operator.kubeconfig")
@@ -131,6 +135,16 @@ class Operator:
             self._process.send_signal(signal.SIGTERM)
             self._process.wait(20)
             self._process = None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal and wait for nothing."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def ended(self, seconds: float) -> int:
+        """Wait until it ends by itself; its exit code."""
+        assert self._process is not None
+        return self._process.wait(seconds)
 
     def resident_mebibytes(self) -> float:
         """Its resident memory."""
