@@ -69,7 +69,12 @@ async def leadership(
 
 async def _end_when_lost(election: Election, end: Callable[[int], object]) -> None:
     """Hold the Lease; end the process, as it stands, when it is lost."""
-    why = await election.hold()
+    try:
+        why = await election.hold()
+    except Exception as error:
+        # Whatever it is: a process that renews no more must not stay on as if it led.
+        log.exception("holding the Lease failed")
+        why = f"the Lease could not be held: {error!r}"
     log.critical("%s: this process ends, for another one may lead by now", why)
     end(LOST)
 

@@ -176,7 +176,7 @@ class Election:
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             self._until = -math.inf
-            return done.pop().result()
+            return next(iter(done)).result()
         finally:
             for task in tasks:
                 task.cancel()

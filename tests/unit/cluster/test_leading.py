@@ -140,6 +140,25 @@ def test_a_process_that_lost_the_lease_ends_at_once(
     ]
 
 
+def test_a_process_that_cannot_hold_the_lease_for_a_reason_that_nobody_thought_of_ends_too(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[int] = []
+
+    async def update(wanted: object) -> None:
+        raise ValueError("the answer is a page of a proxy")
+
+    @in_no_time
+    async def test() -> None:
+        async with led(Telemetry(), ended) as may_write:
+            assert may_write is not None
+            monkeypatch.setattr(session, "update", update)
+            await asyncio.sleep(1)
+            assert ended == [1] and not may_write()
+
+    test()
+
+
 WRONG: dict[str, tuple[Settings, str]] = {
     "no namespace": (
         Settings(leader_elect=True),

@@ -136,3 +136,28 @@ async def test_what_belongs_to_nothing_wakes_nobody() -> None:
     wakeups.wake(None, "a")
     await asyncio.sleep(1)
     assert passes.at == []
+
+
+@in_no_time
+async def test_when_it_was_stopped_nothing_wakes_it_any_more() -> None:
+    passes = Passes(1.0, 1.0, 1.0)
+    wakeups = Wakeups(passes, Telemetry())
+    wakeups.wake("ns", "a")
+    await asyncio.sleep(0.5)
+    await wakeups.stop()
+    wakeups.wake("ns", "a")
+    wakeups.wake("ns", "b")
+    await asyncio.sleep(10)
+    assert passes.at == [0.0]
+
+
+@in_no_time
+async def test_telemetry_knows_of_loops_for_as_long_as_there_are_any() -> None:
+    telemetry = Telemetry(asyncio.get_running_loop().time)
+    wakeups = Wakeups(Passes(1000.0, None), telemetry)
+    wakeups.wake("ns", "a")
+    await asyncio.sleep(20)
+    assert telemetry.last_pass_seconds() == 20
+    wakeups.wake("ns", "a")
+    await asyncio.sleep(20)
+    assert telemetry.last_pass_seconds() == 0, "it found its object gone"
