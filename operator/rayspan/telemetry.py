@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
@@ -19,6 +20,9 @@ from rayspan.api.v1alpha1 import Status
 from rayspan.report.samples import HELP, PREFIX, samples
 
 _LAG_SECONDS: Final = 1.0
+
+_about: Final = ContextVar[tuple[str, str] | None]("about", default=None)
+"""Namespace and name of the deployment that is worked on; tasks that a pass starts inherit it."""
 
 
 class Outcome:
@@ -88,9 +92,11 @@ class Telemetry:
         """Around a pass."""
         started, outcome = self._clock(), Outcome()
         self._under_way[key] = started
+        token = _about.set(key)
         try:
             yield outcome
         finally:
+            _about.reset(token)
             del self._under_way[key]
             now = self._clock()
             self._seen[key] = self._ended = now
@@ -157,7 +163,7 @@ class _Deployments(Collector):
 
 
 class _JsonLines(logging.Formatter):
-    """One JSON object a line."""
+    """One JSON object a line; what is logged in a pass names its deployment, whoever logs it."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -166,6 +172,8 @@ class _JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if about := _about.get():
+            line["namespace"], line["name"] = about
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import logging
+
+import pytest
 from prometheus_client import generate_latest
 from rayspan.api.v1alpha1 import Status
 from rayspan.report.samples import HELP
-from rayspan.telemetry import Telemetry
+from rayspan.telemetry import Telemetry, configure_logs
 
 STATUS = Status.model_validate(
     {
@@ -72,3 +77,29 @@ def test_what_is_not_known_is_not_there_and_what_is_gone_goes() -> None:
         line for line in generate_latest(telemetry.registry).decode().splitlines() if "status_writes" in line
     ]
     assert "rayspan_status_writes_total 0.0" in written
+
+
+async def test_a_line_of_json_names_the_deployment_of_its_pass(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever logs it, and in tasks of the pass too; outside of a pass there is none."""
+    root, rayspan = logging.getLogger(), logging.getLogger("rayspan")
+    handlers, levels = list(root.handlers), (root.level, rayspan.level)
+    telemetry = Telemetry()
+
+    async def one_pass(name: str) -> None:
+        with telemetry.passing(("llm", name)):
+            await asyncio.sleep(0)
+            await asyncio.create_task(asyncio.to_thread(logging.getLogger("other").warning, "of %s", name))
+
+    try:
+        configure_logs("json", "info")
+        rayspan.info("outside")
+        await asyncio.gather(one_pass("a"), one_pass("b"))
+        lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(levels[0])
+        rayspan.setLevel(levels[1])
+    told = [(each["message"], each.get("namespace"), each.get("name")) for each in lines]
+    assert told[0] == ("outside", None, None)
+    assert sorted(told[1:]) == [("of a", "llm", "a"), ("of b", "llm", "b")]
+    assert set(lines[1]) == {"time", "level", "logger", "message", "namespace", "name"}
