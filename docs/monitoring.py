@@ -110,6 +110,13 @@ def rules() -> str:
             "critical",
             "The operator looks at nothing any more.",
         ),
+        _rule(
+            "RayspanNoLeader",
+            "sum by (namespace, job) (rayspan_leader) == 0",
+            "2m",
+            "critical",
+            "No operator works: each stands by. Read their logs, and who holds the Lease.",
+        ),
     ]
     groups = [
         {"name": "rayspan-deployments", "rules": alerts},
