@@ -105,7 +105,7 @@ def test_a_killed_leader_is_followed_within_10_seconds_and_nothing_is_done_twice
     apply_inspected(deployment(namespace, "first"))
     before = made(namespace, "first")
     until("a status", lambda: settled(namespace))
-    inspected, took = inspections(namespace), []
+    inspected, followed, took = inspections(namespace), [], []
     assert len(inspected) == 1
     for number in range(TAKEOVERS):
         assert (leader.leads(), standby.leads()) == (True, False)
@@ -113,14 +113,15 @@ def test_a_killed_leader_is_followed_within_10_seconds_and_nothing_is_done_twice
         leader.signal(signal.SIGKILL)
         killed = time.monotonic()
         apply(deployment(namespace, f"m{number}"))
+        until("the other one leads", standby.leads)
+        followed.append(round(time.monotonic() - killed, 2))
         made(namespace, f"m{number}")
-        took.append(time.monotonic() - killed)
-        assert standby.leads()
+        took.append(round(time.monotonic() - killed, 2))
         assert leader.ended(5) == -signal.SIGKILL
         leader.start()
         until("the killed one stands by", leader.well)
         leader, standby = standby, leader
-    print(f"seconds from kill -9 to an act of the other one: {[round(each, 2) for each in took]}")
+    print(f"seconds from kill -9 to the other's lead: {followed}; to its first act: {took}")
     assert max(took) < 10
     spec = get(*LEASE)["spec"]
     assert (spec["leaseTransitions"], spec["leaseDurationSeconds"]) == (TAKEOVERS, 6)
