@@ -68,16 +68,19 @@ def replicas(namespace: str, tmp_path: Path) -> Iterator[list[Replica]]:
         apply(each)
     key = tmp_path / "master-key"
     key.write_text(secrets.token_hex(32))
-    two = [Replica(namespace, tmp_path / "a", key)]
-    until("the first one leads", lambda: two[0].well() and two[0].leads())
-    two.append(Replica(namespace, tmp_path / "b", key))
-    until("the second one stands by", two[1].well)
-    yield two
-    for one in two:
-        one.signal(signal.SIGCONT)
-        one.stop()
-        print(one.log.read_text())
-    kubectl("-n", HOME, "delete", "lease", "rayspan", "--ignore-not-found")
+    two: list[Replica] = []
+    try:
+        two.append(Replica(namespace, tmp_path / "a", key))
+        until("the first one leads", lambda: two[0].well() and two[0].leads())
+        two.append(Replica(namespace, tmp_path / "b", key))
+        until("the second one stands by", two[1].well)
+        yield two
+    finally:
+        for one in two:
+            one.signal(signal.SIGCONT)
+            one.stop()
+            print(one.log.read_text())
+        kubectl("-n", HOME, "delete", "lease", "rayspan", "--ignore-not-found")
 
 
 def made(namespace: str, name: str) -> str:
