@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +40,18 @@ class Settings:
     """Characters of a token."""
     skew: bool = False
     """Whether the router sends all to one replica."""
+    slow_replica: str = ""
+    """Whose stages take ``slowness`` times as long."""
+    slowness: float = 1.0
 
     @classmethod
     def read(cls) -> "Settings":
         return cls(**json.loads(Path(os.environ[SETTINGS]).read_text()))
+
+    def of(self, replica: str) -> "Settings":
+        """As one replica has them."""
+        factor = self.slowness if replica == self.slow_replica else 1.0
+        return replace(self, stages=[seconds * factor for seconds in self.stages])
 
 
 @dataclass
@@ -72,7 +80,7 @@ class SettableEngine(LLMEngine):
 
     async def _run(self) -> None:
         while True:
-            settings = Settings.read()
+            settings = Settings.read().of(self._tags["ReplicaId"])
             self._admit(settings)
             self._show(settings)
             if not self._running:

@@ -46,7 +46,7 @@ class Run:
     stage_ms: tuple[float, ...]
     """Work of each stage on a decode step, as the operator reads it."""
     held_mib: tuple[float, ...]
-    """What loading its weights took of each stage's memory, as vLLM says."""
+    """What loading its weights took of each stage's memory."""
 
 
 def config(options: argparse.Namespace) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def measure(folder: str, stages: int) -> None:
         skip_tokenizer_init=True,
         pipeline_parallel_size=stages,
         distributed_executor_backend="ray",
-        worker_cls="rayspan_serving.stage_worker.StageWorker",
+        worker_cls="weighed_worker.WeighedWorker",
         dtype="float32",
         max_model_len=256,
         max_num_seqs=SEQUENCES * stages,
@@ -212,11 +212,11 @@ def engine(ray: Any, folder: str, split: Sequence[int], share: float) -> Run:
         after = counted("seconds"), counted("steps")
     os.killpg(child.pid, signal.SIGKILL)  # with its engine's process: Ray then takes the stages away
     child.wait()
-    said = dict(re.findall(r"PP(\d).*Model loading took ([\d.]+) GiB", "".join(seen) + log.read_text()))
+    said = dict(re.findall(r"WEIGHED (\d+) (\d+)", "".join(seen) + log.read_text()))
     return Run(
         step,
         tuple((after[0][i] - before[0][i]) / (after[1][i] - before[1][i]) * 1e3 for i in range(stages)),
-        tuple(float(said.get(str(i), "nan")) * 1024 for i in range(stages)),
+        tuple(float(said.get(str(i), "nan")) / 2**20 for i in range(stages)),
     )
 
 

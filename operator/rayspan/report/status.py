@@ -26,7 +26,7 @@ from rayspan.report.observed import Unknown
 from rayspan.report.placement import StageState
 from rayspan.report.plan import plan_status
 from rayspan.report.scene import Finding, Scene, known
-from rayspan.report.stations import stations
+from rayspan.report.stations import latest_stations
 from rayspan.report.suggestion import suggestion
 from rayspan.report.traffic import ended, traffic
 from rayspan.report.window import Window
@@ -47,7 +47,8 @@ def status(given: Input) -> Status:
     serve = known(observed.serve)
     running = [one.id for one in serve.replicas if one.state == "RUNNING"] if serve else []
     stages = given.plan.pipeline if given.plan else 1
-    scene = Scene(given, latency(window), ended(window), stations(window, running, stages))
+    recent = Window.of(observed.scrapes, observed.at, given.settings.diagnosis_seconds, born)
+    scene = Scene(given, latency(window), ended(window), latest_stations((recent, window), running, stages))
     found = conditions(scene)
     return Status(
         observed_generation=given.deployment.metadata.generation,

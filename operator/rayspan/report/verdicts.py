@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from rayspan.report import durations
-from rayspan.report.stations import Stations
+from rayspan.report.stations import ENOUGH_ANSWERS, Stations
 from rayspan.report.words import listing
 
-ENOUGH_ANSWERS: Final = 20
-"""Fewer say too little of a mean."""
 KEPT: Final = 0.8
 SENDING_SHARE: Final = 0.3
 """Of the answers' time spent waiting for the client to read: more than the noise of any network that serves text."""
