@@ -67,7 +67,7 @@ FAULTS: dict[str, Callable[[random.Random], Fault]] = {
     "bursts": lambda r: Fault(HEALTHY, 4, r.randint(4, 40), pause=r.uniform(0.5, 1.5)),
     "nobody asks": lambda r: Fault("Client", 0),
     "slow readers": lambda r: Fault(
-        "Client", r.randint(4, 8), 40, settings={"text": 200_000}, reads_per_second=r.uniform(24, 32)
+        "Client", r.randint(4, 8), 40, settings={"text": 200_000}, reads_per_second=r.uniform(8, 12)
     ),
     "throttled path": lambda r: Fault("Coordinator", r.randint(7, 10), path_share=r.uniform(0.02, 0.035)),
     "skewed router": lambda r: Fault("LoadBalancer", r.randint(9, 12), settings={"slots": 4, "skew": True}),

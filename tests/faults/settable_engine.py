@@ -8,6 +8,7 @@ youngest when the cache is full. Two or more sequences make two micro-batches, w
 """
 
 import asyncio
+import contextlib
 import json
 import os
 from collections.abc import AsyncGenerator
@@ -24,6 +25,7 @@ from rayspan_serving.stage_meter import StageMeter
 SETTINGS = "RAYSPAN_FAULTS"
 """Names the file that :class:`Settings` are read from."""
 IDLE_SECONDS = 0.5
+"""Between two looks at the settings, when nothing is asked."""
 
 
 @dataclass
@@ -65,6 +67,7 @@ class Sequence:
 class SettableEngine(LLMEngine):
     def __init__(self, llm_config: Any) -> None:
         self._waiting: list[Sequence] = []
+        self._asked = asyncio.Event()
         self._running: list[Sequence] = []
         self._tags = {"ReplicaId": serve.get_replica_context().replica_id.unique_id}
         keys = ("ReplicaId",)
@@ -84,7 +87,9 @@ class SettableEngine(LLMEngine):
             self._admit(settings)
             self._show(settings)
             if not self._running:
-                await asyncio.sleep(IDLE_SECONDS if not self._waiting else 0.01)
+                self._asked.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._asked.wait(), IDLE_SECONDS)
                 continue
             batches = min(len(settings.stages), len(self._running))
             alone = sum(settings.stages) + settings.hop * len(settings.stages)
@@ -120,6 +125,7 @@ class SettableEngine(LLMEngine):
     async def chat(self, request: Any, raw_request_info: Any = None) -> AsyncGenerator[Any, None]:
         sequence = Sequence(request.max_tokens or 16)
         self._waiting.append(sequence)
+        self._asked.set()
         try:
             while (text := await sequence.out.get()) is not None:
                 yield f"data: {json.dumps({'choices': [{'index': 0, 'delta': {'content': text}}]})}\n\n"

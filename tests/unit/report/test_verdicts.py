@@ -61,7 +61,7 @@ CASES: dict[str, tuple[dict[str, Any], str | None]] = {
     "one stage works more, with time to spare": ({"stage_shares": (0.3, 0.6)}, None),
     "stages that idle while requests run": ({"stage_shares": (0.1, 0.12)}, "Network"),
     "stages that idle because little runs": (
-        {"stage_shares": (0.1, 0.12), "engines": {"a": Engine(0.25), "b": Engine(0.25)}},
+        {"stage_shares": (0.1, 0.12), "engine_answer": Mean(150, 1.0)},
         None,
     ),
     "short steps, of which the host takes much": ({"stage_shares": (0.1, 0.12), "stage_steps": 9000.0}, None),
