@@ -93,8 +93,8 @@ FAULTS: dict[str, Callable[[random.Random], Fault]] = {
 class Lab:
     """The serving path, up and running."""
 
-    def __init__(self, folder: Path) -> None:
-        self._settings = folder / "settings.json"
+    def __init__(self, folder: Path, replicas: int = 2) -> None:
+        self._replicas, self._settings = replicas, folder / "settings.json"
         self.set({})
         (folder / "ray").mkdir()
         self.model = folder / "tiny"
@@ -117,8 +117,8 @@ class Lab:
         fresh.rename(self._settings)
 
     def start(self) -> None:
-        self.ray.start(0, 1)
-        self.ray.deploy(serve_config(self.model, self.ray.serve_port))
+        self.ray.start(*range(self._replicas))
+        self.ray.deploy(serve_config(self.model, self.ray.serve_port, self._replicas))
         self.ray.wait_for(lambda: self.ray.application("tiny").get("status") == "RUNNING", 240, every=1)
 
     def replicas(self) -> list[str]:
@@ -144,7 +144,7 @@ class Lab:
         return found
 
 
-def serve_config(model: Path, port: int) -> dict[str, Any]:
+def serve_config(model: Path, port: int, replicas: int) -> dict[str, Any]:
     config = {
         "model_loading_config": {"model_id": "tiny", "model_source": str(model)},
         "engine_kwargs": {"max_model_len": 512, "distributed_executor_backend": "ray"},
@@ -166,8 +166,8 @@ def serve_config(model: Path, port: int) -> dict[str, Any]:
                 "import_path": "rayspan_serving.app:build",
                 "args": {"llm_configs": [config], "ingress_deployment_config": ingress},
                 "deployments": [
-                    {"name": "LLMServer:tiny", "num_replicas": 2},
-                    {"name": "OpenAiIngress", "num_replicas": 2},
+                    {"name": "LLMServer:tiny", "num_replicas": replicas},
+                    {"name": "OpenAiIngress", "num_replicas": replicas},
                 ],
             }
         ],

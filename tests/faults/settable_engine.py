@@ -66,9 +66,7 @@ class Sequence:
 
 class SettableEngine(LLMEngine):
     def __init__(self, llm_config: Any) -> None:
-        self._waiting: list[Sequence] = []
-        self._asked = asyncio.Event()
-        self._running: list[Sequence] = []
+        self.forget()
         self._tags = {"ReplicaId": serve.get_replica_context().replica_id.unique_id}
         keys = ("ReplicaId",)
         self._gauges = [
@@ -77,6 +75,12 @@ class SettableEngine(LLMEngine):
         ]
         self._preempted = Counter("vllm_num_preemptions_total", "Preemptions.", tag_keys=keys)
         self._stages = [StageMeter(0), StageMeter(1)]
+
+    def forget(self) -> None:
+        """Nothing is asked."""
+        self._waiting: list[Sequence] = []
+        self._running: list[Sequence] = []
+        self._asked = asyncio.Event()
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._run())
@@ -94,16 +98,19 @@ class SettableEngine(LLMEngine):
             batches = min(len(settings.stages), len(self._running))
             alone = sum(settings.stages) + settings.hop * len(settings.stages)
             await asyncio.sleep(max(alone, batches * max(settings.stages)))
-            for meter, seconds in zip(self._stages, settings.stages, strict=True):
-                for _ in range(batches):
-                    meter.step(DECODE)
-                    meter.worked(DECODE, seconds)
+            self._count(settings, batches)
             for sequence in list(self._running):
                 sequence.made += 1
                 sequence.out.put_nowait("x" * settings.text)
                 if sequence.made >= sequence.tokens:
                     self._running.remove(sequence)
                     sequence.out.put_nowait(None)
+
+    def _count(self, settings: Settings, batches: int) -> None:
+        for meter, seconds in zip(self._stages, settings.stages, strict=True):
+            for _ in range(batches):
+                meter.step(DECODE)
+                meter.worked(DECODE, seconds)
 
     def _admit(self, settings: Settings) -> None:
         while len(self._running) > 1 and self._held() > settings.cache_tokens:

@@ -31,7 +31,10 @@ PREEMPTED: Final = 0.01
 QUEUE: Final = 1.0
 """Requests that wait in an engine, on average."""
 UNEVEN: Final = 2.0
-"""Times the work of the least busy engine that the busiest has, with a queue in one and none in the other."""
+"""Times the work of the least busy engine that the busiest has, with a queue in one and none in the other; times the
+fastest engine's answer that the slowest takes."""
+ENOUGH_EACH: Final = 5
+"""Answers of an engine, for its mean to be held against another's."""
 BUSY: Final = 0.8
 """Share of the time that the slowest stage works."""
 IMBALANCE: Final = 1.25
@@ -107,9 +110,14 @@ def _cache(found: Stations, scale: float) -> Evidence | None:
 
 
 def _balance(found: Stations, scale: float) -> Evidence | None:
-    work = {replica: engine.running + engine.waiting for replica, engine in found.engines.items()}
-    if len(work) < 2:
+    if len(found.engines) < 2:
         return None
+    return _one_queue(found, scale) or _one_slow(found, scale)
+
+
+def _one_queue(found: Stations, scale: float) -> Evidence | None:
+    """Requests wait in one engine while another has room."""
+    work = {replica: engine.running + engine.waiting for replica, engine in found.engines.items()}
     most, least = max(work, key=lambda one: work[one]), min(work, key=lambda one: work[one])
     if found.engines[most].waiting < QUEUE * scale or found.engines[least].waiting >= QUEUE / 2:
         return None
@@ -118,6 +126,21 @@ def _balance(found: Stations, scale: float) -> Evidence | None:
     return [
         f"Replica {most} has {work[most]:.1f} requests on average, {found.engines[most].waiting:.1f} of them waiting; "
         f"replica {least} has {work[least]:.1f}."
+    ]
+
+
+def _one_slow(found: Stations, scale: float) -> Evidence | None:
+    """Requests wait in an engine that takes far longer for the like of them than another."""
+    told = {one: engine for one, engine in found.engines.items() if engine.answers.number >= ENOUGH_EACH}
+    if len(told) < 2:
+        return None
+    slow, fast = (pick(told, key=lambda one: told[one].answers.seconds) for pick in (max, min))
+    taken, other = told[slow].answers.seconds, told[fast].answers.seconds
+    if told[slow].waiting < QUEUE * scale or taken < UNEVEN * scale * other:
+        return None
+    return [
+        f"Replica {slow} takes {durations.latency(taken)} for an answer, replica {fast} {durations.latency(other)}.",
+        _queues(found),
     ]
 
 
@@ -181,7 +204,7 @@ RULES: Final = (
     Rule(
         "LoadBalancer",
         _balance,
-        "Requests queue at one replica while another has room.",
+        "Requests wait at one replica while another would answer them sooner.",
         "Look at why the replicas differ: their nodes, and clients that keep to one connection.",
     ),
     Rule(

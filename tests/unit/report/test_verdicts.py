@@ -49,6 +49,17 @@ CASES: dict[str, tuple[dict[str, Any], str | None]] = {
         {"engines": {"a": Engine(8.0, 4.0, 0.5), "b": Engine(1.0, 0.0, 0.1)}},
         "LoadBalancer",
     ),
+    "one replica takes far longer for the same": (
+        {
+            "engines": {"a": Engine(4.0, 2.0, 0.5, Mean(8, 6.0)), "b": Engine(4.0, 2.0, 0.5, Mean(50, 1.5))},
+            "stage_shares": (0.9, 0.95),
+        },
+        "LoadBalancer",
+    ),
+    "too few answers of one to hold it against the other": (
+        {"engines": {"a": Engine(4.0, 2.0, 0.5, Mean(4, 6.0)), "b": Engine(4.0, 2.0, 0.5, Mean(50, 1.5))}},
+        "Engine",
+    ),
     "both queue": ({"engines": QUEUES, "stage_shares": (0.9, 0.95)}, "Engine"),
     "stages that work all the time": ({"stage_shares": (0.95, 1.0)}, None),
     "an objective that is missed in the engine": ({"missed": True}, "Engine"),
