@@ -32,7 +32,7 @@ from local_ray import LocalRay
 from rayspan.cluster.metrics import Page
 from rayspan.report.latency import latency
 from rayspan.report.observed import Scrape
-from rayspan.report.stations import Stations, latest_stations
+from rayspan.report.stations import Stations, stations
 from rayspan.report.verdicts import verdict
 from rayspan.report.window import Window
 
@@ -203,14 +203,14 @@ class Judge:
         at = new[-1].at
         self.scrapes = [one for one in self.scrapes if one.at > at - WINDOW_SECONDS] + new
         windows = [Window.of(self.scrapes, at, seconds, {}) for seconds in (RECENT_SECONDS, WINDOW_SECONDS)]
-        found = latest_stations(windows, replicas, 2)
+        seen = [found for window in windows if (found := stations(window, replicas, 2))]
         asked = latency(windows[0])
-        if found is None or not asked or not asked.requests:
+        if not seen or not asked or not asked.requests:
             self.standing = "Client"
             return "Client", ["nothing was asked"], None
-        rule, evidence = verdict(found, self.standing) or (None, ())
+        rule, evidence = verdict(seen, self.standing) or (None, ())
         self.standing = rule.verdict if rule else HEALTHY
-        return self.standing, list(evidence), found
+        return self.standing, list(evidence), seen[0]
 
 
 Said = tuple[str, list[str], Stations | None]

@@ -8,7 +8,7 @@ the time (Little's law: what waits grows without bound as utilisation nears one)
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,8 +16,6 @@ from rayspan.report import stage_times, traffic
 from rayspan.report.observed import Labels
 from rayspan.report.window import Window
 
-ENOUGH_ANSWERS: Final = 20
-"""Fewer say too little of a mean."""
 PATH: Final = "ray_rayspan"
 ENGINE: Final = "ray_rayspan_engine"
 SENDING: Final = "ray_rayspan_sending_seconds_total"
@@ -103,16 +101,6 @@ class Stations:
     def path_answer(self) -> float:
         """The path's part of an answer."""
         return max(0.0, self.answer.seconds - self.engine_answer.seconds)
-
-
-def latest_stations(windows: Sequence[Window], replicas: Collection[str], stages: int) -> Stations | None:
-    """Of the first window in which enough was answered for its means, else of the last: the shorter come first."""
-    *shorter, longest = windows
-    for window in shorter:
-        found = stations(window, replicas, stages)
-        if found is not None and found.answer.number >= ENOUGH_ANSWERS:
-            return found
-    return stations(longest, replicas, stages)
 
 
 def stations(window: Window, replicas: Collection[str], stages: int) -> Stations | None:

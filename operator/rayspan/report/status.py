@@ -26,7 +26,7 @@ from rayspan.report.observed import Unknown
 from rayspan.report.placement import StageState
 from rayspan.report.plan import plan_status
 from rayspan.report.scene import Finding, Scene, known
-from rayspan.report.stations import latest_stations
+from rayspan.report.stations import stations
 from rayspan.report.suggestion import suggestion
 from rayspan.report.traffic import ended, traffic
 from rayspan.report.window import Window
@@ -48,7 +48,8 @@ def status(given: Input) -> Status:
     running = [one.id for one in serve.replicas if one.state == "RUNNING"] if serve else []
     stages = given.plan.pipeline if given.plan else 1
     recent = Window.of(observed.scrapes, observed.at, given.settings.diagnosis_seconds, born)
-    scene = Scene(given, latency(window), ended(window), latest_stations((recent, window), running, stages))
+    seen = (stations(one, running, stages) for one in (recent, window))
+    scene = Scene(given, latency(window), ended(window), tuple(one for one in seen if one))
     found = conditions(scene)
     return Status(
         observed_generation=given.deployment.metadata.generation,

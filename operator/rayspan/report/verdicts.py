@@ -13,9 +13,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from rayspan.report import durations
-from rayspan.report.stations import ENOUGH_ANSWERS, Stations
+from rayspan.report.stations import Stations
 from rayspan.report.words import listing
 
+ENOUGH_ANSWERS: Final = 20
+"""Fewer say too little of a mean."""
+FEW_ANSWERS: Final = 5
+DOUBTED: Final = 2.0
+"""Times its bounds that a rule has to see in few answers: what is saturated may not get to more."""
 KEPT: Final = 0.8
 SENDING_SHARE: Final = 0.3
 """Of the answers' time spent waiting for the client to read: more than the noise of any network that serves text."""
@@ -54,17 +59,31 @@ class Rule:
 
     verdict: str
     holds: Callable[[Stations, float], Evidence | None]
-    """Evidence; None: it does not hold. The number, at most 1, scales the bounds of a verdict that stands."""
+    """Evidence; None: it does not hold. The number scales the bounds."""
     summary: str
     action: str
 
 
-def verdict(found: Stations, standing: str | None) -> tuple[Rule, Evidence] | None:
-    """The first rule that holds; None: none does, or too little was answered to tell."""
-    if found.answer.number < ENOUGH_ANSWERS:
+def verdict(seen: Sequence[Stations], standing: str | None) -> tuple[Rule, Evidence] | None:
+    """The first rule that holds; None: none does, or too little was answered to tell.
+
+    ``seen``: the last moments first, then all of the window. In the last moments a few answers may do to name a limit;
+    to say that there is none takes enough of them, or the window.
+    """
+    for found in seen:
+        if limit := _limit(found, standing):
+            return limit
+        if found.answer.number >= ENOUGH_ANSWERS:
+            return None
+    return None
+
+
+def _limit(found: Stations, standing: str | None) -> tuple[Rule, Evidence] | None:
+    if found.answer.number < FEW_ANSWERS:
         return None
+    doubt = DOUBTED if found.answer.number < ENOUGH_ANSWERS else 1.0
     for rule in RULES:
-        evidence = rule.holds(found, KEPT if rule.verdict == standing else 1.0)
+        evidence = rule.holds(found, doubt * (KEPT if rule.verdict == standing else 1.0))
         if evidence is not None:
             return rule, evidence
     return None

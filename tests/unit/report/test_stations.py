@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rayspan.report.input import Input
 from rayspan.report.observed import Labels, Scrape
-from rayspan.report.stations import latest_stations, stations
+from rayspan.report.stations import stations
 from rayspan.report.status import status
 from rayspan.report.window import Window
 
@@ -53,15 +53,6 @@ def page(at: float, share: float, *, queue: float = 0.0, lag_ms: float = 2.0) ->
 
 def window(**more: float) -> Window:
     return Window.of((page(0, 0, **more), page(60, 1, **more)), 60, 300, {})
-
-
-def test_what_began_a_minute_ago_is_all_that_is_seen_where_enough_was_answered() -> None:
-    scrapes = (page(0, 0), page(240, 4), page(300, 5, queue=9.0))
-    recent, whole = (Window.of(scrapes, 300, seconds, {}) for seconds in (60, 300))
-    found = latest_stations((recent, whole), ["r0"], 2)
-    assert found == stations(recent, ["r0"], 2) and found is not None and found.answer.number == 120
-    few = Window.of((page(0, 0), page(240, 4), page(300, 4.1)), 300, 60, {})
-    assert latest_stations((few, whole), ["r0"], 2) == stations(whole, ["r0"], 2)
 
 
 def test_the_time_of_requests_by_station() -> None:
