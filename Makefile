@@ -12,7 +12,7 @@ export KUBECONFIG := $(CACHE)/cluster/kubeconfig
 export PATH := $(CACHE)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help cluster cluster-down images install demo run test lint types unit api serving e2e e2e-long baseline split faults crds scan sbom licences release golden env serving-env programs clean
+.PHONY: help cluster cluster-down images install demo run test lint types unit api serving e2e e2e-long baseline split path faults crds scan sbom licences release golden env serving-env programs clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,7 +46,7 @@ lint: env types ## Style, types, import contracts, drift of generated files
 	@$(RUN) python -m docs.generate --check
 
 types: env ## mypy, strict
-	@$(RUN) mypy $(SOURCES) --exclude '^tests/(serving/|faults/|load/(gpu_)?split)' # those run in the serving environment
+	@$(RUN) mypy $(SOURCES) --exclude '^tests/(serving/|faults/|load/(gpu_split|split|serving_path))' # those run in the serving environment
 
 scan: env ## checkov, kube-score and kubesec on the rendered chart
 	@$(RUN) python -m dev.scan $(OPTIONS)
@@ -81,6 +81,9 @@ baseline: env ## The failures again, and the same ones of a RayService written b
 
 split: serving-env ## vLLM's split of a model against the planned one, on CPU, by turns
 	@$(BESIDE_RAY) tests/load/split.py $(OPTIONS)
+
+path: serving-env ## What the serving path adds to an engine, beside the vLLM router; OPTIONS=--scaling: over replicas
+	@$(BESIDE_RAY) tests/load/serving_path.py $(OPTIONS)
 
 faults: serving-env ## Faults made on purpose on the real Ray Serve, and the verdict found for each
 	@$(BESIDE_RAY) tests/faults/lab.py $(OPTIONS)

@@ -74,6 +74,9 @@ def install() -> None:
         paths.BIN / "helm", "upgrade", "--install", "rayspan", paths.CHECKOUT / "charts" / "rayspan",
         "--namespace", SYSTEM_NAMESPACE, "--create-namespace", "--kubeconfig", paths.KUBECONFIG,
         "--take-ownership", "--force-conflicts", *settings,
+        # These kubelets share a disk and offer none of it (dev/nodes.py).
+        "--set", "resources.requests.ephemeral-storage=null",
+        "--set", "resources.limits.ephemeral-storage=null",
     )  # fmt: skip
     addons.kubectl("-n", SYSTEM_NAMESPACE, "rollout", "status", "deployment/rayspan", "--timeout=120s")
     say("the operator runs")

@@ -1,10 +1,12 @@
 """The fault laboratory: faults made on purpose on the real Ray Serve, and the verdict that the operator finds for each.
 
-    make faults [OPTIONS="--rounds N --only FAULT"]
+    make faults [OPTIONS="--rounds N --only FAULT --seed S"]
 
 Two nodes, each with a proxy, an ingress and a replica; the engines are settable_engine.py's, whose times are set for
-each fault. The operator's own code reads the nodes' metrics pages and judges. Prints a line per run and the confusion
-matrix with its macro-F1.
+each fault, anew in each round. One fault follows on another, so that a window holds both at first, as in life. The
+operator's own code reads the nodes' metrics pages and judges them, in half its time: scrapes, windows and the time to
+find the verdict are half of what they are in the operator, and so it has half the requests to go by. Prints a line per
+run and the confusion matrix with its macro-F1.
 """
 
 import argparse
@@ -18,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -28,15 +30,18 @@ import aiohttp
 from cpu_share import limited
 from local_ray import LocalRay
 from rayspan.cluster.metrics import Page
+from rayspan.report.latency import latency
 from rayspan.report.observed import Scrape
 from rayspan.report.stations import Stations, stations
 from rayspan.report.verdicts import verdict
 from rayspan.report.window import Window
 
 CHECKOUT = Path(__file__).parents[2]
-WARM_SECONDS = 8.0
-RUN_SECONDS = 40.0
-SCRAPE_SECONDS = 5.0
+SCRAPE_SECONDS = 7.5
+RECENT_SECONDS, WINDOW_SECONDS = 22.5, 150.0
+"""Half of the operator's (report/input.py)."""
+SCRAPES = 4
+"""Of a run: by the last, half a minute after the fault began, the verdict has to be found."""
 HEALTHY = "Healthy"
 
 
@@ -53,27 +58,43 @@ class Fault:
     """Of a core, for each proxy and each ingress."""
     reads_per_second: float | None = None
     """Pieces that a client takes; None: as they come."""
+    slow_replica: bool = False
 
 
-FAULTS: dict[str, Fault] = {
-    "light load": Fault(HEALTHY, 2, pause=0.5),
-    "good load": Fault(HEALTHY, 6, pause=0.5),
-    "nobody asks": Fault("Client", 0),
-    "slow readers": Fault("Client", 6, 40, settings={"text": 200_000}, reads_per_second=32.0),
-    "throttled path": Fault("Coordinator", 8, path_share=0.03),
-    "skewed router": Fault("LoadBalancer", 10, settings={"slots": 4, "skew": True}),
-    "small cache": Fault("KVCache", 12, settings={"cache_tokens": 110}),
-    "delayed network": Fault("Network", 4, 12, settings={"hop": 0.15}),
-    "slow stage": Fault("PipelineImbalance", 8, settings={"stages": [0.008, 0.04]}),
-    "saturated engines": Fault("Engine", 16, settings={"slots": 4}),
+FAULTS: dict[str, Callable[[random.Random], Fault]] = {
+    "light load": lambda r: Fault(HEALTHY, r.randint(2, 3), pause=r.uniform(0.3, 0.7)),
+    "good load": lambda r: Fault(HEALTHY, r.randint(5, 7), pause=r.uniform(0.3, 0.7)),
+    "bursts": lambda r: Fault(HEALTHY, 4, r.randint(4, 40), pause=r.uniform(0.5, 1.5)),
+    "nobody asks": lambda r: Fault("Client", 0),
+    "slow readers": lambda r: Fault(
+        "Client", r.randint(4, 8), 40, settings={"text": 200_000}, reads_per_second=r.uniform(8, 12)
+    ),
+    "throttled path": lambda r: Fault("Coordinator", r.randint(7, 10), path_share=r.uniform(0.02, 0.035)),
+    "skewed router": lambda r: Fault("LoadBalancer", r.randint(9, 12), settings={"slots": 4, "skew": True}),
+    "slow replica": lambda r: Fault(
+        "LoadBalancer",
+        r.randint(10, 14),
+        settings={"slots": 4, "slowness": r.uniform(4, 8)},
+        slow_replica=True,
+    ),
+    "small cache": lambda r: Fault(
+        "KVCache", r.randint(10, 14), settings={"cache_tokens": r.randint(90, 130)}
+    ),
+    "delayed network": lambda r: Fault(
+        "Network", r.randint(3, 6), 12, settings={"hop": r.uniform(0.1, 0.25)}
+    ),
+    "slow stage": lambda r: Fault(
+        "PipelineImbalance", 8, settings={"stages": r.sample([r.uniform(0.005, 0.015), 0.04], 2)}
+    ),
+    "saturated engines": lambda r: Fault("Engine", r.randint(14, 20), settings={"slots": r.randint(3, 5)}),
 }
 
 
 class Lab:
     """The serving path, up and running."""
 
-    def __init__(self, folder: Path) -> None:
-        self._settings = folder / "settings.json"
+    def __init__(self, folder: Path, replicas: int = 2) -> None:
+        self._replicas, self._settings = replicas, folder / "settings.json"
         self.set({})
         (folder / "ray").mkdir()
         self.model = folder / "tiny"
@@ -96,8 +117,8 @@ class Lab:
         fresh.rename(self._settings)
 
     def start(self) -> None:
-        self.ray.start(0, 1)
-        self.ray.deploy(serve_config(self.model, self.ray.serve_port))
+        self.ray.start(*range(self._replicas))
+        self.ray.deploy(serve_config(self.model, self.ray.serve_port, self._replicas))
         self.ray.wait_for(lambda: self.ray.application("tiny").get("status") == "RUNNING", 240, every=1)
 
     def replicas(self) -> list[str]:
@@ -123,7 +144,7 @@ class Lab:
         return found
 
 
-def serve_config(model: Path, port: int) -> dict[str, Any]:
+def serve_config(model: Path, port: int, replicas: int) -> dict[str, Any]:
     config = {
         "model_loading_config": {"model_id": "tiny", "model_source": str(model)},
         "engine_kwargs": {"max_model_len": 512, "distributed_executor_backend": "ray"},
@@ -145,8 +166,8 @@ def serve_config(model: Path, port: int) -> dict[str, Any]:
                 "import_path": "rayspan_serving.app:build",
                 "args": {"llm_configs": [config], "ingress_deployment_config": ingress},
                 "deployments": [
-                    {"name": "LLMServer:tiny", "num_replicas": 2},
-                    {"name": "OpenAiIngress", "num_replicas": 2},
+                    {"name": "LLMServer:tiny", "num_replicas": replicas},
+                    {"name": "OpenAiIngress", "num_replicas": replicas},
                 ],
             }
         ],
@@ -170,45 +191,60 @@ async def client(session: aiohttp.ClientSession, url: str, fault: Fault, end: fl
         await asyncio.sleep(fault.pause * random.uniform(0.5, 1.5) if fault.pause else 0)
 
 
-async def load(lab: Lab, fault: Fault) -> list[Scrape]:
-    """The fault's load, and the pages meanwhile."""
-    found: list[Scrape] = []
+@dataclass
+class Judge:
+    """What the operator would say, scrape after scrape."""
+
+    scrapes: list[Scrape] = field(default_factory=list)
+    standing: str | None = None
+
+    def say(self, new: list[Scrape], replicas: list[str]) -> tuple[str, list[str], Stations | None]:
+        """The verdict now, with its evidence."""
+        at = new[-1].at
+        self.scrapes = [one for one in self.scrapes if one.at > at - WINDOW_SECONDS] + new
+        windows = [Window.of(self.scrapes, at, seconds, {}) for seconds in (RECENT_SECONDS, WINDOW_SECONDS)]
+        seen = [found for window in windows if (found := stations(window, replicas, 2))]
+        asked = latency(windows[0])
+        if not seen or not asked or not asked.requests:
+            self.standing = "Client"
+            return "Client", ["nothing was asked"], None
+        rule, evidence = verdict(seen, self.standing) or (None, ())
+        self.standing = rule.verdict if rule else HEALTHY
+        return self.standing, list(evidence), seen[0]
+
+
+Said = tuple[str, list[str], Stations | None]
+
+
+async def load(lab: Lab, fault: Fault, judge: Judge, scrapes: int) -> list[Said]:
+    """The fault's load, and what is said of it meanwhile."""
     url = f"http://127.0.0.1:{lab.ray.serve_port}/v1/chat/completions"
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
+    replicas, said = lab.replicas(), []
     async with aiohttp.ClientSession(
         connector=connector, timeout=aiohttp.ClientTimeout(total=60), read_bufsize=2**14
     ) as session:
-        end = time.monotonic() + WARM_SECONDS + RUN_SECONDS
+        began = time.monotonic()
+        end = began + scrapes * SCRAPE_SECONDS
         clients = [asyncio.create_task(client(session, url, fault, end)) for _ in range(fault.clients)]
-        await asyncio.sleep(WARM_SECONDS)
-        while time.monotonic() < end:
-            found += await asyncio.to_thread(lab.scrape)
-            await asyncio.sleep(SCRAPE_SECONDS)
+        for number in range(1, scrapes + 1):
+            await asyncio.sleep(began + number * SCRAPE_SECONDS - time.monotonic())
+            said.append(judge.say(await asyncio.to_thread(lab.scrape), replicas))
         for task in clients:
             task.cancel()
         await asyncio.gather(*clients, return_exceptions=True)
-    return found
-
-
-def judge(scrapes: list[Scrape], replicas: list[str]) -> tuple[str, list[str], Stations | None]:
-    """The verdict at the end, with its evidence."""
-    window = Window.of(scrapes, scrapes[-1].at, 300, {})
-    found = stations(window, replicas, 2)
-    if found is None:
-        return "Client", ["nothing was asked"], None
-    limit = verdict(found, None)
-    return (limit[0].verdict, list(limit[1]), found) if limit else (HEALTHY, [], found)
+    return said
 
 
 @contextmanager
 def made(lab: Lab, fault: Fault) -> Iterator[None]:
-    lab.set(fault.settings)
+    slow = {"slow_replica": lab.replicas()[0]} if fault.slow_replica else {}
+    lab.set({**fault.settings, **slow})
     with ExitStack() as stack:
         if fault.path_share is not None:
             stack.enter_context(limited(lab.path_processes(), fault.path_share, 100_000))
         yield
     lab.set({})
-    time.sleep(3)
 
 
 def main() -> None:
@@ -217,30 +253,35 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--only", nargs="+", choices=FAULTS, default=list(FAULTS))
+    parser.add_argument(
+        "--scrapes", type=int, default=SCRAPES, help="of a run; more show whether verdicts stay"
+    )
+    parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     told: Counter[tuple[str, str]] = Counter()
+    dice, judge = random.Random(options.seed), Judge()
     with tempfile.TemporaryDirectory(prefix="rf-", dir="/tmp") as folder:
         lab = Lab(Path(folder))
         try:
             lab.start()
             for _ in range(options.rounds):
-                for name, fault in FAULTS.items():
-                    if name in options.only:
-                        told[run(lab, name, fault)] += 1
+                for name in dice.sample(options.only, len(options.only)):
+                    told[run(lab, name, FAULTS[name](dice), judge, options.scrapes)] += 1
         finally:
             lab.ray.stop()
-    matrix(told)
+            matrix(told)
 
 
-def run(lab: Lab, name: str, fault: Fault) -> tuple[str, str]:
+def run(lab: Lab, name: str, fault: Fault, judge: Judge, scrapes: int) -> tuple[str, str]:
     """One run: what it is and what it was taken for."""
     with made(lab, fault):
-        scrapes = asyncio.run(load(lab, fault))
-    found, evidence, numbers = judge(scrapes, lab.replicas())
+        said = asyncio.run(load(lab, fault, judge, scrapes))
+    found, evidence, numbers = said[-1]
+    words = [word for word, _, _ in said]
     mark = "" if found == fault.verdict else f"   <- {fault.verdict} was made"
-    print(f"{name}: {found}{mark}\n  {' '.join(evidence)}", flush=True)
+    print(f"{name}: {' '.join(words)}{mark}\n  {' '.join(evidence)}", flush=True)
     if mark and numbers:
-        print(f"  {json.dumps(asdict(numbers))}", flush=True)
+        print(f"  {fault}\n  {json.dumps(asdict(numbers))}", flush=True)
     return fault.verdict, found
 
 

@@ -8,10 +8,11 @@ youngest when the cache is full. Two or more sequences make two micro-batches, w
 """
 
 import asyncio
+import contextlib
 import json
 import os
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from rayspan_serving.stage_meter import StageMeter
 SETTINGS = "RAYSPAN_FAULTS"
 """Names the file that :class:`Settings` are read from."""
 IDLE_SECONDS = 0.5
+"""Between two looks at the settings, when nothing is asked."""
 
 
 @dataclass
@@ -40,10 +42,18 @@ class Settings:
     """Characters of a token."""
     skew: bool = False
     """Whether the router sends all to one replica."""
+    slow_replica: str = ""
+    """Whose stages take ``slowness`` times as long."""
+    slowness: float = 1.0
 
     @classmethod
     def read(cls) -> "Settings":
         return cls(**json.loads(Path(os.environ[SETTINGS]).read_text()))
+
+    def of(self, replica: str) -> "Settings":
+        """As one replica has them."""
+        factor = self.slowness if replica == self.slow_replica else 1.0
+        return replace(self, stages=[seconds * factor for seconds in self.stages])
 
 
 @dataclass
@@ -56,8 +66,7 @@ class Sequence:
 
 class SettableEngine(LLMEngine):
     def __init__(self, llm_config: Any) -> None:
-        self._waiting: list[Sequence] = []
-        self._running: list[Sequence] = []
+        self.forget()
         self._tags = {"ReplicaId": serve.get_replica_context().replica_id.unique_id}
         keys = ("ReplicaId",)
         self._gauges = [
@@ -67,30 +76,41 @@ class SettableEngine(LLMEngine):
         self._preempted = Counter("vllm_num_preemptions_total", "Preemptions.", tag_keys=keys)
         self._stages = [StageMeter(0), StageMeter(1)]
 
+    def forget(self) -> None:
+        """Nothing is asked."""
+        self._waiting: list[Sequence] = []
+        self._running: list[Sequence] = []
+        self._asked = asyncio.Event()
+
     async def start(self) -> None:
         self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
         while True:
-            settings = Settings.read()
+            settings = Settings.read().of(self._tags["ReplicaId"])
             self._admit(settings)
             self._show(settings)
             if not self._running:
-                await asyncio.sleep(IDLE_SECONDS if not self._waiting else 0.01)
+                self._asked.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._asked.wait(), IDLE_SECONDS)
                 continue
             batches = min(len(settings.stages), len(self._running))
             alone = sum(settings.stages) + settings.hop * len(settings.stages)
             await asyncio.sleep(max(alone, batches * max(settings.stages)))
-            for meter, seconds in zip(self._stages, settings.stages, strict=True):
-                for _ in range(batches):
-                    meter.step(DECODE)
-                    meter.worked(DECODE, seconds)
+            self._count(settings, batches)
             for sequence in list(self._running):
                 sequence.made += 1
                 sequence.out.put_nowait("x" * settings.text)
                 if sequence.made >= sequence.tokens:
                     self._running.remove(sequence)
                     sequence.out.put_nowait(None)
+
+    def _count(self, settings: Settings, batches: int) -> None:
+        for meter, seconds in zip(self._stages, settings.stages, strict=True):
+            for _ in range(batches):
+                meter.step(DECODE)
+                meter.worked(DECODE, seconds)
 
     def _admit(self, settings: Settings) -> None:
         while len(self._running) > 1 and self._held() > settings.cache_tokens:
@@ -112,6 +132,7 @@ class SettableEngine(LLMEngine):
     async def chat(self, request: Any, raw_request_info: Any = None) -> AsyncGenerator[Any, None]:
         sequence = Sequence(request.max_tokens or 16)
         self._waiting.append(sequence)
+        self._asked.set()
         try:
             while (text := await sequence.out.get()) is not None:
                 yield f"data: {json.dumps({'choices': [{'index': 0, 'delta': {'content': text}}]})}\n\n"

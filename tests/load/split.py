@@ -11,7 +11,6 @@ weights; the suggestion is what the operator makes of the stages' times seen wit
 import argparse
 import json
 import os
-import re
 import signal
 import statistics
 import subprocess
@@ -20,7 +19,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -45,8 +43,6 @@ class Run:
     """From a sequence's token to its next."""
     stage_ms: tuple[float, ...]
     """Work of each stage on a decode step, as the operator reads it."""
-    held_mib: tuple[float, ...]
-    """What loading its weights took of each stage's memory, as vLLM says."""
 
 
 def config(options: argparse.Namespace) -> dict[str, Any]:
@@ -73,13 +69,11 @@ class Planner:
     def __init__(self, content: dict[str, Any], stages: int) -> None:
         from rayspan.plan import stage_time
         from rayspan.plan.gpus import UNKNOWN
-        from rayspan.plan.memory import Memory, engine
         from rayspan.plan.model_facts import model_facts
 
         self.facts, self.stages, self._gpu = model_facts(content), stages, UNKNOWN
         assert self.facts.weights is not None
         self._work = stage_time.work(self.facts.weights, 0, 0)
-        self._memory = Memory(self.facts, engine({}, self.facts), 1)
         self.default = stage_time.vllm_default(self.facts.layers, stages)
 
     def planned(self) -> tuple[int, ...]:
@@ -118,16 +112,6 @@ class Planner:
         seen = [Seen(one / 1e3, self._gpu, None) for one in seen_ms]
         better = better_split(self.facts, {}, Plan(1, cut, "nvidia.com/gpu"), seen)
         return better.layers if better else None
-
-    def weights_mib(self, split: Sequence[int]) -> tuple[float, ...]:
-        """Of each stage."""
-        from rayspan.plan.split import place
-
-        edges = list(accumulate(split, initial=0))
-        return tuple(
-            self._memory.need(place(i, self.stages), edges[i], edges[i + 1], 0).weights / 2**20
-            for i in range(self.stages)
-        )
 
 
 def measure(folder: str, stages: int) -> None:
@@ -212,11 +196,9 @@ def engine(ray: Any, folder: str, split: Sequence[int], share: float) -> Run:
         after = counted("seconds"), counted("steps")
     os.killpg(child.pid, signal.SIGKILL)  # with its engine's process: Ray then takes the stages away
     child.wait()
-    said = dict(re.findall(r"PP(\d).*Model loading took ([\d.]+) GiB", "".join(seen) + log.read_text()))
     return Run(
         step,
         tuple((after[0][i] - before[0][i]) / (after[1][i] - before[1][i]) * 1e3 for i in range(stages)),
-        tuple(float(said.get(str(i), "nan")) * 1024 for i in range(stages)),
     )
 
 
@@ -269,13 +251,9 @@ def tell(number: int, pair: Sequence[Run], planner: Planner, splits: Sequence[Se
     for run, split in zip(pair, splits, strict=True):
         rate = 1e3 * SEQUENCES * planner.stages / run.step_ms
         stages = ", ".join(f"{one:.1f}" for one in run.stage_ms)
-        held = ", ".join(
-            f"{seen:.0f} of {said:.0f}"
-            for seen, said in zip(run.held_mib, planner.weights_mib(split), strict=True)
-        )
         print(
             f"round {number + 1}, {tuple(split)}: {run.step_ms:.1f} ms from token to token, {rate:.0f} tokens/s, "
-            f"stages work {stages} ms, hold {held} MiB predicted",
+            f"stages work {stages} ms",
             flush=True,
         )
 

@@ -105,25 +105,25 @@ def _verdict(scene: Scene, found: Mapping[ConditionType, Finding]) -> Verdict:
 
 def _limit(scene: Scene, requests: int, missed: bool) -> Verdict:
     """What limits it where objectives are missed, or none is set."""
-    if scene.stations and requests >= ENOUGH_REQUESTS:
+    if scene.stations:
         if cold := _cold(scene):
             return cold
         last = scene.given.deployment.status.diagnosis
-        if limit := verdict(replace(scene.stations, missed=missed), last.verdict if last else None):
+        seen = [replace(one, missed=missed) for one in scene.stations]
+        if limit := verdict(seen, last.verdict if last else None):
             rule, evidence = limit
             return rule.verdict, rule.summary, list(evidence), rule.action
-        if not bounds(scene.given.deployment.spec.objectives):
+        if requests >= ENOUGH_REQUESTS and not bounds(scene.given.deployment.spec.objectives):
             return "Healthy", "No station on the way is at its limit.", [], None
     return "Unknown", "The numbers at hand do not tell what limits it.", [], None
 
 
 def _cold(scene: Scene) -> Verdict | None:
     """Whether it began to serve only just now, so that the window holds what a start costs."""
-    assert scene.stations is not None
     at = scene.given.observed.at
     ready = scene.given.deployment.status.condition(ConditionType.READY)
     since = moment(ready.last_transition_time) if ready and ready.status == "True" else at
-    if at - since >= min(COLD_SECONDS, scene.stations.seconds) and scene.ready >= scene.desired:
+    if at - since >= min(COLD_SECONDS, scene.stations[0].seconds) and scene.ready >= scene.desired:
         return None
     evidence = [
         f"{scene.ready} of {count(scene.desired, 'replica')} {'is' if scene.desired == 1 else 'are'} ready."

@@ -38,6 +38,9 @@ class Settings:
     window_seconds: float = 300.0
     """Latencies and traffic are taken over this long, or over what there is. Five minutes hold 3,000
     requests at 10/s, enough for a p99, and forget an incident soon enough to alert on."""
+    diagnosis_seconds: float = 45.0
+    """Time that the bottleneck is looked for in, where enough was answered in it: three scrapes, so that what
+    began a minute ago is all there is to see."""
     write_interval_seconds: float = 15.0
     """Latencies and traffic alone are written at most this often."""
 

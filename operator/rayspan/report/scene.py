@@ -60,8 +60,8 @@ class Scene:
     latency: LatencyStatus | None = None
     ended: Mapping[str, float] = field(default_factory=dict)
     """Requests that ended in the window, by outcome (``traffic.ended``)."""
-    stations: Stations | None = None
-    """Where the time of the window's requests went, as far as the serving image tells."""
+    stations: tuple[Stations, ...] = ()
+    """Where the time of requests went, as far as the serving image tells: in the last moments, and in the window."""
     found: Mapping[ConditionType, Finding] = field(default_factory=dict)
 
     @property

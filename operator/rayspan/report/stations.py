@@ -81,6 +81,13 @@ class Stations:
         return sum(engine.running for engine in self.engines.values()) / len(self.engines)
 
     @property
+    def present(self) -> float:
+        """Requests in an engine, on average over the engines: by Little's law, so that none is missed between two
+        looks at the queues."""
+        answer = self.engine_answer
+        return answer.number * answer.seconds / self.seconds / len(self.engines)
+
+    @property
     def waiting(self) -> float:
         """Requests that wait in an engine, on average over the engines."""
         return sum(engine.waiting for engine in self.engines.values()) / len(self.engines)

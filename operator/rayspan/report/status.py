@@ -47,7 +47,9 @@ def status(given: Input) -> Status:
     serve = known(observed.serve)
     running = [one.id for one in serve.replicas if one.state == "RUNNING"] if serve else []
     stages = given.plan.pipeline if given.plan else 1
-    scene = Scene(given, latency(window), ended(window), stations(window, running, stages))
+    recent = Window.of(observed.scrapes, observed.at, given.settings.diagnosis_seconds, born)
+    seen = (stations(one, running, stages) for one in (recent, window))
+    scene = Scene(given, latency(window), ended(window), tuple(one for one in seen if one))
     found = conditions(scene)
     return Status(
         observed_generation=given.deployment.metadata.generation,

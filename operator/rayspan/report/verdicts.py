@@ -18,6 +18,9 @@ from rayspan.report.words import listing
 
 ENOUGH_ANSWERS: Final = 20
 """Fewer say too little of a mean."""
+FEW_ANSWERS: Final = 5
+DOUBTED: Final = 2.0
+"""Times its bounds that a rule has to see in few answers: what is saturated may not get to more."""
 KEPT: Final = 0.8
 SENDING_SHARE: Final = 0.3
 """Of the answers' time spent waiting for the client to read: more than the noise of any network that serves text."""
@@ -33,7 +36,10 @@ PREEMPTED: Final = 0.01
 QUEUE: Final = 1.0
 """Requests that wait in an engine, on average."""
 UNEVEN: Final = 2.0
-"""Times the work of the least busy engine that the busiest has, with a queue in one and none in the other."""
+"""Times the work of the least busy engine that the busiest has, with a queue in one and none in the other; times the
+fastest engine's answer that the slowest takes."""
+ENOUGH_EACH: Final = 5
+"""Answers of an engine, for its mean to be held against another's."""
 BUSY: Final = 0.8
 """Share of the time that the slowest stage works."""
 IMBALANCE: Final = 1.25
@@ -41,6 +47,8 @@ IMBALANCE: Final = 1.25
 GAP_SECONDS: Final = 0.010
 """Of a step spent on no stage: scheduling, sampling and the hop of one host take 2.4 ms (plan/gpus.py)."""
 GAP_SHARE: Final = 0.5
+PRESENT: Final = 1.5
+"""Requests in an engine, on average: so it is seldom empty (1 - exp(-1.5) = 78 % of the time, if they come at random)."""
 
 Evidence = Sequence[str]
 
@@ -51,17 +59,31 @@ class Rule:
 
     verdict: str
     holds: Callable[[Stations, float], Evidence | None]
-    """Evidence; None: it does not hold. The number, at most 1, scales the bounds of a verdict that stands."""
+    """Evidence; None: it does not hold. The number scales the bounds."""
     summary: str
     action: str
 
 
-def verdict(found: Stations, standing: str | None) -> tuple[Rule, Evidence] | None:
-    """The first rule that holds; None: none does, or too little was answered to tell."""
-    if found.answer.number < ENOUGH_ANSWERS:
+def verdict(seen: Sequence[Stations], standing: str | None) -> tuple[Rule, Evidence] | None:
+    """The first rule that holds; None: none does, or too little was answered to tell.
+
+    ``seen``: the last moments first, then all of the window. In the last moments a few answers may do to name a limit;
+    to say that there is none takes enough of them, or the window.
+    """
+    for found in seen:
+        if limit := _limit(found, standing):
+            return limit
+        if found.answer.number >= ENOUGH_ANSWERS:
+            return None
+    return None
+
+
+def _limit(found: Stations, standing: str | None) -> tuple[Rule, Evidence] | None:
+    if found.answer.number < FEW_ANSWERS:
         return None
+    doubt = DOUBTED if found.answer.number < ENOUGH_ANSWERS else 1.0
     for rule in RULES:
-        evidence = rule.holds(found, KEPT if rule.verdict == standing else 1.0)
+        evidence = rule.holds(found, doubt * (KEPT if rule.verdict == standing else 1.0))
         if evidence is not None:
             return rule, evidence
     return None
@@ -107,9 +129,14 @@ def _cache(found: Stations, scale: float) -> Evidence | None:
 
 
 def _balance(found: Stations, scale: float) -> Evidence | None:
-    work = {replica: engine.running + engine.waiting for replica, engine in found.engines.items()}
-    if len(work) < 2:
+    if len(found.engines) < 2:
         return None
+    return _one_queue(found, scale) or _one_slow(found, scale)
+
+
+def _one_queue(found: Stations, scale: float) -> Evidence | None:
+    """Requests wait in one engine while another has room."""
+    work = {replica: engine.running + engine.waiting for replica, engine in found.engines.items()}
     most, least = max(work, key=lambda one: work[one]), min(work, key=lambda one: work[one])
     if found.engines[most].waiting < QUEUE * scale or found.engines[least].waiting >= QUEUE / 2:
         return None
@@ -121,16 +148,33 @@ def _balance(found: Stations, scale: float) -> Evidence | None:
     ]
 
 
+def _one_slow(found: Stations, scale: float) -> Evidence | None:
+    """Requests wait in an engine that takes far longer for the like of them than another."""
+    told = {one: engine for one, engine in found.engines.items() if engine.answers.number >= ENOUGH_EACH}
+    if len(told) < 2:
+        return None
+    slow, fast = (pick(told, key=lambda one: told[one].answers.seconds) for pick in (max, min))
+    taken, other = told[slow].answers.seconds, told[fast].answers.seconds
+    if told[slow].waiting < QUEUE * scale or taken < UNEVEN * scale * other:
+        return None
+    return [
+        f"Replica {slow} takes {durations.latency(taken)} for an answer, replica {fast} {durations.latency(other)}.",
+        _queues(found),
+    ]
+
+
 def _network(found: Stations, scale: float) -> Evidence | None:
     if not found.stage_shares or not found.stage_steps:
         return None
-    busy = min(1.0, found.running)
-    idle = busy - sum(found.stage_shares)
+    if found.present < PRESENT * scale:
+        return None  # how much of the time there is anything to do is not known
+    idle = 1 - sum(found.stage_shares)
     gap = idle * found.seconds / found.stage_steps
-    if idle < GAP_SHARE * scale * busy or gap < GAP_SECONDS * scale:
+    if idle < GAP_SHARE * scale or gap < GAP_SECONDS * scale:
         return None
     return [
-        f"Requests run {busy:.0%} of the time, but the stages together work only {sum(found.stage_shares):.0%} of it.",
+        f"An engine has {found.present:.1f} requests on average, but its stages together work only "
+        f"{sum(found.stage_shares):.0%} of the time.",
         f"{durations.latency(gap)} of each step are spent between the stages.",
     ]
 
@@ -179,7 +223,7 @@ RULES: Final = (
     Rule(
         "LoadBalancer",
         _balance,
-        "Requests queue at one replica while another has room.",
+        "Requests wait at one replica while another would answer them sooner.",
         "Look at why the replicas differ: their nodes, and clients that keep to one connection.",
     ),
     Rule(

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-
 from rayspan.api.v1alpha1 import Status
 from rayspan.plan.model_facts import recorded
 from rayspan.report.input import Input

@@ -27,7 +27,15 @@ CALM = Stations(
 QUEUES = {"a": Engine(8.0, 3.0, 0.5), "b": Engine(8.0, 2.5, 0.5)}
 CASES: dict[str, tuple[dict[str, Any], str | None]] = {
     "nothing at its limit": ({}, None),
-    "too few answers to tell": ({"answer": Mean(19, 9.0), "engines": QUEUES}, None),
+    "too few answers to tell": ({"answer": Mean(4, 9.0), "engines": QUEUES}, None),
+    "few answers, and queues twice as long as would do": (
+        {"answer": Mean(19, 9.0), "engines": QUEUES},
+        "Engine",
+    ),
+    "few answers, and a queue that would do for many": (
+        {"answer": Mean(19, 9.0), "engines": {"a": Engine(8.0, 1.5), "b": Engine(8.0, 1.6)}},
+        None,
+    ),
     "clients that do not read": ({"sending": 200 * 2.05 * 0.6}, "Client"),
     "a path that is late and slow": (
         {"lag": {"proxy": 0.003, "ingress": 0.080}, "answer": Mean(200, 3.0)},
@@ -49,6 +57,17 @@ CASES: dict[str, tuple[dict[str, Any], str | None]] = {
         {"engines": {"a": Engine(8.0, 4.0, 0.5), "b": Engine(1.0, 0.0, 0.1)}},
         "LoadBalancer",
     ),
+    "one replica takes far longer for the same": (
+        {
+            "engines": {"a": Engine(4.0, 2.0, 0.5, Mean(8, 6.0)), "b": Engine(4.0, 2.0, 0.5, Mean(50, 1.5))},
+            "stage_shares": (0.9, 0.95),
+        },
+        "LoadBalancer",
+    ),
+    "too few answers of one to hold it against the other": (
+        {"engines": {"a": Engine(4.0, 2.0, 0.5, Mean(4, 6.0)), "b": Engine(4.0, 2.0, 0.5, Mean(50, 1.5))}},
+        "Engine",
+    ),
     "both queue": ({"engines": QUEUES, "stage_shares": (0.9, 0.95)}, "Engine"),
     "stages that work all the time": ({"stage_shares": (0.95, 1.0)}, None),
     "an objective that is missed in the engine": ({"missed": True}, "Engine"),
@@ -61,7 +80,7 @@ CASES: dict[str, tuple[dict[str, Any], str | None]] = {
     "one stage works more, with time to spare": ({"stage_shares": (0.3, 0.6)}, None),
     "stages that idle while requests run": ({"stage_shares": (0.1, 0.12)}, "Network"),
     "stages that idle because little runs": (
-        {"stage_shares": (0.1, 0.12), "engines": {"a": Engine(0.25), "b": Engine(0.25)}},
+        {"stage_shares": (0.1, 0.12), "engine_answer": Mean(150, 1.0)},
         None,
     ),
     "short steps, of which the host takes much": ({"stage_shares": (0.1, 0.12), "stage_steps": 9000.0}, None),
@@ -72,7 +91,7 @@ CASES: dict[str, tuple[dict[str, Any], str | None]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_the_verdict(case: str) -> None:
     changes, wanted = CASES[case]
-    found = verdict(replace(CALM, **changes), None)
+    found = verdict([replace(CALM, **changes)], None)
     assert (found[0].verdict if found else None) == wanted
 
 
@@ -98,24 +117,42 @@ def test_what_hides_what(case: str) -> None:
     changes: dict[str, Any] = {}
     for one in cases:
         changes |= CASES[one][0]
-    found = verdict(replace(CALM, **changes), None)
+    found = verdict([replace(CALM, **changes)], None)
     assert found is not None and found[0].verdict == wanted
 
 
 def test_a_verdict_stands_until_it_is_clearly_over() -> None:
     at_the_bound, below, gone = ((0.4, share) for share in (0.81, 0.81 * KEPT, 0.79 * KEPT))
-    first = verdict(replace(CALM, stage_shares=at_the_bound), None)
+    first = verdict([replace(CALM, stage_shares=at_the_bound)], None)
     assert first is not None and first[0].verdict == "PipelineImbalance"
     for shares in (below, (0.45, 0.66)):
-        assert verdict(replace(CALM, stage_shares=shares), None) is None
-        kept = verdict(replace(CALM, stage_shares=shares), "PipelineImbalance")
+        assert verdict([replace(CALM, stage_shares=shares)], None) is None
+        kept = verdict([replace(CALM, stage_shares=shares)], "PipelineImbalance")
         assert kept is not None and kept[0].verdict == "PipelineImbalance"
-    assert verdict(replace(CALM, stage_shares=gone), "PipelineImbalance") is None
+    assert verdict([replace(CALM, stage_shares=gone)], "PipelineImbalance") is None
+
+
+LATE = replace(CALM, lag={"proxy": 0.080}, answer=Mean(200, 3.0))
+FEW = replace(CALM, answer=Mean(19, 2.05))
+SEEN: dict[str, tuple[list[Stations], str | None]] = {
+    "the last moments before the window": ([LATE, CALM], "Coordinator"),
+    "what was in the window and is over": ([CALM, LATE], None),
+    "too few answers of late to say that it is over": ([FEW, LATE], "Coordinator"),
+    "a few answers of late that leave no doubt": ([replace(LATE, answer=Mean(7, 24.0)), CALM], "Coordinator"),
+    "a few answers of late that do": ([replace(LATE, answer=Mean(7, 3.0), lag={"proxy": 0.03}), CALM], None),
+}
+
+
+@pytest.mark.parametrize("case", SEEN)
+def test_the_last_moments_count_first(case: str) -> None:
+    seen, wanted = SEEN[case]
+    found = verdict(seen, None)
+    assert (found[0].verdict if found else None) == wanted
 
 
 def test_evidence_has_the_numbers_that_decide() -> None:
     changes, _ = CASES["a path that is late and slow"]
-    found = verdict(replace(CALM, **changes), None)
+    found = verdict([replace(CALM, **changes)], None)
     assert found is not None
     assert found[1] == [
         "An answer takes 3s, 2s of it in the engine; a first token 210ms, 200ms of it in the engine.",

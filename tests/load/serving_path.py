@@ -1,0 +1,198 @@
+"""What the serving path adds to an engine: Rayspan's and the vLLM router before the same engines, by turns in one run.
+
+    make path [OPTIONS="--rounds 5"]
+    make path OPTIONS="--scaling"
+
+The engines are settable_engine.py's with fixed times, so that whatever differs is the path's: bare behind an HTTP server
+of their own, behind the vLLM router (PyPI) with that server, and in Ray Serve as Rayspan runs them. All servers are on
+one core and the client on another. ``--scaling``: tokens per second of 1, 2 and 4 replicas, each with its own ingress,
+under as much load as they take.
+"""
+
+import argparse
+import asyncio
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+from lab import Lab
+from local_ray import free_port
+
+ROUTER = ("uv", "tool", "run", "--quiet", "vllm-router==0.1.17")
+SERVER_CORE, CLIENT_CORE = 0, 1
+ENGINE = {"stages": [0.0125, 0.0125], "hop": 0.0, "slots": 64}
+"""25 ms from token to token, whatever else runs: what a 70B model takes on four H200s under load."""
+SLOW_ENGINE = {"stages": [0.1, 0.1], "hop": 0.0, "slots": 8}
+"""For scaling: what many of them answer has to fit the cores of one machine."""
+TOKENS = 40
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a client saw."""
+
+    first_ms: float
+    """Median time to first token."""
+    tokens_per_second: float
+
+
+async def ask(session: aiohttp.ClientSession, url: str, tokens: int) -> tuple[float, int]:
+    """Seconds to the first token, and tokens."""
+    body = {
+        "model": "tiny",
+        "stream": True,
+        "max_tokens": tokens,
+        "messages": [{"role": "user", "content": "hi"}],
+    }
+    began, first, count = time.perf_counter(), 0.0, 0
+    async with session.post(url, json=body) as answer:
+        answer.raise_for_status()
+        async for line in answer.content:
+            if line.startswith(b"data: {"):
+                first = first or time.perf_counter() - began
+                count += 1
+    return first, count
+
+
+async def measure(port: int, clients: int, requests: int, tokens: int = TOKENS) -> Seen:
+    """So many clients, each asking again and again."""
+    url = f"http://127.0.0.1:{port}/v1/chat/completions"
+    found: list[tuple[float, int]] = []
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=120)
+    ) as session:
+
+        async def client() -> None:
+            for _ in range(requests):
+                found.append(await ask(session, url, tokens))
+
+        began = time.perf_counter()
+        await asyncio.gather(*(client() for _ in range(clients)))
+        taken = time.perf_counter() - began
+    return Seen(statistics.median(first for first, _ in found) * 1e3, sum(n for _, n in found) / taken)
+
+
+def until_healthy(port: int, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise SystemExit(f"nothing healthy on port {port}")
+
+
+@contextmanager
+def server(*command: str, port: int) -> Iterator[int]:
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+    try:
+        until_healthy(port)
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def before_bare_engines(count: int) -> Iterator[dict[str, int]]:
+    """Ports: an engine alone, and the router before ``count`` of them."""
+    bare = str(Path(__file__).parents[1] / "faults" / "bare_engine.py")
+    ports, router = [free_port() for _ in range(count)], free_port()
+    urls = [f"http://127.0.0.1:{port}" for port in ports]
+    with ExitStack() as stack:
+        for port in ports:
+            stack.enter_context(server(sys.executable, bare, str(port), port=port))
+        stack.enter_context(
+            server(
+                *ROUTER, "--worker-urls", *urls, "--policy", "round_robin", "--host", "127.0.0.1",
+                "--port", str(router), "--prometheus-port", str(free_port()), port=router,
+            )
+        )  # fmt: skip
+        yield {"engine alone": ports[0], "vLLM router": router}
+
+
+def compare(lab: Lab, rounds: int) -> None:
+    """All paths by turns."""
+    lab.set(ENGINE)
+    with before_bare_engines(2) as ports:
+        paths = {**ports, "Rayspan": lab.ray.serve_port}
+        os.sched_setaffinity(0, {CLIENT_CORE})
+        found: dict[tuple[str, int], list[Seen]] = {}
+        for number in range(rounds + 1):
+            for clients, requests in ((1, 8), (32, 3)):
+                for name, port in paths.items():
+                    seen = asyncio.run(measure(port, clients, requests))
+                    if number:  # the first is for warming up
+                        found.setdefault((name, clients), []).append(seen)
+    for clients in (1, 32):
+        alone = middle(found["engine alone", clients])
+        for name in paths:
+            seen = middle(found[name, clients])
+            print(
+                f"{clients:3} at once, {name:13}: first token {seen.first_ms:6.1f} ms ({seen.first_ms - alone.first_ms:+.1f}), "
+                f"{seen.tokens_per_second:7.1f} tokens/s ({seen.tokens_per_second / alone.tokens_per_second - 1:+.1%})",
+                flush=True,
+            )
+
+
+def middle(seen: Sequence[Seen]) -> Seen:
+    """Medians over the rounds."""
+    return Seen(
+        statistics.median(one.first_ms for one in seen),
+        statistics.median(one.tokens_per_second for one in seen),
+    )
+
+
+def scale(folder: Path) -> None:
+    """Tokens per second of more and more replicas."""
+    alone = 0.0
+    for replicas in (1, 2, 4):
+        (part := folder / str(replicas)).mkdir()
+        lab = Lab(part, replicas)
+        try:
+            lab.start()
+            lab.set(SLOW_ENGINE)
+            asyncio.run(measure(lab.ray.serve_port, replicas, 2, 8))
+            clients = 12 * replicas  # more than all slots, so that each is filled
+            seen = asyncio.run(measure(lab.ray.serve_port, clients, 4))
+            alone = alone or seen.tokens_per_second
+            print(
+                f"{replicas} replicas: {seen.tokens_per_second:.1f} tokens/s, "
+                f"{seen.tokens_per_second / alone / replicas:.2f} of linear",
+                flush=True,
+            )
+        finally:
+            lab.ray.stop()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--scaling", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="rf-", dir="/tmp") as folder:
+        if options.scaling:
+            return scale(Path(folder))
+        lab = Lab(Path(folder))
+        os.sched_setaffinity(0, {SERVER_CORE})  # for all that is started from here
+        try:
+            lab.start()
+            compare(lab, options.rounds)
+        finally:
+            lab.ray.stop()
+
+
+if __name__ == "__main__":
+    main()
