@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
+from math import ceil
 
 from rayspan.plan.cut import Cut, Cutter, Wish
 from rayspan.plan.facts import ModelFacts
@@ -37,6 +38,7 @@ def shortage_sentence(model: ModelFacts, engine: Engine, pools: Sequence[Pool], 
     ways = [
         way
         for way in (
+            _cache(model, engine, pools, wish),
             _nodes(model, engine, pools, wish),
             _fp8(model, engine, pools, wish),
             _context(model, engine, pools, wish),
@@ -58,6 +60,17 @@ def _gpus(pool: Pool, tensor: int | None) -> str:
     assert pool.memory is not None
     most = max(node.gpus for node in pool.nodes)
     return f"{count(most, 'GPU')} of {size(pool.memory)}"
+
+
+def _cache(model: ModelFacts, engine: Engine, pools: Sequence[Pool], wish: Wish) -> str | None:
+    """As much cache on each GPU as one request takes, where the user fixed less."""
+    if engine.cache_bytes is None:
+        return None
+    found = Cutter(model, replace(engine, cache_bytes=None), pools, slots).first(wish)
+    if found is None:
+        return None
+    least = ceil(max(stage.need.request for stage in found.stages))
+    return f"engine.args.kv_cache_memory_bytes: {least} or more" if least > engine.cache_bytes else None
 
 
 def _nodes(model: ModelFacts, engine: Engine, pools: Sequence[Pool], wish: Wish) -> str | None:

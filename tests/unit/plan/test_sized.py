@@ -138,6 +138,12 @@ REFUSALS: dict[str, tuple[Spec, tuple[NodeFacts, ...], str]] = {
         "GPU of 80 GiB, of which vLLM takes 92%: use 3 such nodes (TP1xPP3), engine.args.quantization: fp8 or "
         "engine.args.max_model_len: 16384.",
     ),
+    "a cache that the user made too small for one request": (
+        spec(kv_cache_memory_bytes=1 << 20),
+        machines(4, 1, H100, 80),
+        "131.4 GiB of weights and 1 MiB of KV cache (kv_cache_memory_bytes) do not fit on 4 nodes with 1 GPU of 80 "
+        "GiB: use engine.args.kv_cache_memory_bytes: 1342177280 or more.",
+    ),
     "the same for a cut that is fixed": (
         spec({"tensor": 1, "pipeline": 1}),
         machines(2, 1, A100, 40),
