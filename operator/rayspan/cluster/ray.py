@@ -25,6 +25,8 @@ _WORKER: Final = re.compile(r"^vllm_Worker_.+?(?:_TP(?P<tensor>\d+))?(?:_PP(?P<s
 _LIMIT: Final = "10000"
 """Most rows that Ray's API server gives in one answer; its default is 100."""
 _ENGINE: Final = "LLMServer"
+_NAMES_ONLY: Final = "Failed to update the deployments"
+"""How Serve says of an application that some of its deployments failed (serve/_private/application_state.py)."""
 
 Row = Mapping[str, Any]
 
@@ -142,8 +144,8 @@ def serve_view(
 
 
 def _message(app: Row) -> str:
-    """The application's own words, or else those of the deployments that have any."""
-    if app.get("message"):
-        return str(app["message"])
+    """The application's own words, unless they only name the deployments that failed: these say why."""
+    own = str(app.get("message") or "")
     words = (one.get("message") for _, one in sorted((app.get("deployments") or {}).items()))
-    return " ".join(str(one) for one in words if one)
+    theirs = "\n".join(str(one) for one in words if one)
+    return theirs if theirs and (not own or own.startswith(_NAMES_ONLY)) else own

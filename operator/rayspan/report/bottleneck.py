@@ -190,4 +190,8 @@ def _first_failing(found: Mapping[ConditionType, Finding]) -> Finding:
     plan = found[ConditionType.PLAN_ACCEPTED]
     if plan.status == "Unknown" and found[ConditionType.PROVISIONED].reason == Reason.NOT_REACHED:
         return plan
-    return next(found[condition] for condition in _CHAIN if found[condition].status == "False")
+    first = next(found[condition] for condition in _CHAIN if found[condition].status == "False")
+    serving = found[ConditionType.SERVING]
+    if first.reason == Reason.STAGES_MISSING and serving.reason == Reason.APPLICATION_FAILED:
+        return serving  # they are missing because it failed
+    return first

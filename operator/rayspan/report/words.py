@@ -36,6 +36,7 @@ _SECRETS: Final = (
         rf"\1{_HIDDEN}",
     ),
 )
+_FRAME = re.compile(r"""\s*(?:Traceback \(most recent call last\)|File "[^"]+", line \d+)""")
 _EXCEPTION = re.compile(
     r"^\s*(?:[A-Za-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Timeout|Died)\b"
 )
@@ -63,8 +64,9 @@ def quote(text: str, most: int = QUOTE_MAX) -> str:
     """Someone's words, short: of a traceback the first line and the exception, which say what and why."""
     lines = [_RAY_PREFIX.sub("", _COLOUR.sub("", line)).rstrip() for line in text.splitlines()]
     lines = [line for line in lines if line.strip()]
-    if any(line.lstrip().startswith("Traceback (most recent call last)") for line in lines):
-        # Chained tracebacks end with the outermost; the last one that Python prints is what was raised.
+    if any(map(_FRAME.match, lines)):
+        # Ray leaves the header out. Chained tracebacks end with the outermost; the last one that Python prints is
+        # what was raised.
         raised = [line for line in lines if _EXCEPTION.match(line)]
         first = [] if lines[0].lstrip().startswith("Traceback") else [lines[0]]
         lines = [*first, *(raised[-1:] or lines[-1:])]

@@ -103,3 +103,7 @@ def test_without_words_of_its_own_an_application_has_its_deployments() -> None:
     view = serve_view(details(deployments=deployments), "tiny", [], NODES, PODS)
     assert view.message == "out of GPUs"
     assert serve_view(details(message="failed"), "tiny", [], NODES, PODS).message == "failed"
+    only_names = "Failed to update the deployments ['LLMServer:tiny']."
+    for more, words in ((deployments, "out of GPUs"), ({"LLMServer:tiny": {"replicas": []}}, only_names)):
+        view = serve_view(details(message=only_names, deployments=more), "tiny", [], NODES, PODS)
+        assert view.message == words

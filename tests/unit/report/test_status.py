@@ -228,6 +228,20 @@ def test_a_refused_first_spec_has_no_plan_and_a_refused_later_one_shows_the_plan
     assert plan is not None and plan.layout == "TP1xPP2"
 
 
+def test_stages_that_are_missing_because_the_application_failed_are_not_the_cause(world: Any) -> None:
+    failed = world.serve(
+        world.serving(),
+        world.replica(state="STOPPING", ranks=()),
+        status="DEPLOY_FAILED",
+        message="no tokenizer",
+    )
+    told = status(world.seen(failed, completion=None)).diagnosis
+    assert told is not None and told.evidence is not None
+    assert told.summary == "Ray Serve says DEPLOY_FAILED: no tokenizer"
+    assert told.action == "Read Ray Serve's words, and the log of the replica in the head's dashboard."
+    assert told.evidence[0].startswith("PlacementVerified: 0 of 2 stages run.")
+
+
 def test_the_diagnosis_names_the_first_cause_with_its_evidence_and_what_to_do(world: Any) -> None:
     pod = world.pod(1, phase="Pending", ready=False, node=None, unschedulable="0/3 nodes are available.")
     told = status(world.starting(pod)).diagnosis

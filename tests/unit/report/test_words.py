@@ -37,6 +37,11 @@ QUOTES = {
         " of the above, another:\n\nTraceback (most recent call last):\n  File 'y'\nvllm.Foo.EngineDeadError: rank 3\n",
         "Deployment failed: vllm.Foo.EngineDeadError: rank 3",
     ),
+    "a traceback of Ray's is without its header": (
+        'Retrying 2 more time(s). Error:\nray::ServeReplica:tiny (pid=120)\n  File "/a/b.py", line 7, in init\n'
+        "    raise error\nRuntimeError: no such interface: nosuch0\n",
+        "Retrying 2 more time(s). Error: RuntimeError: no such interface: nosuch0",
+    ),
     "Ray's prefixes and colours go": ("\x1b[36m(RayWorkerProc pid=12, ip=10.0.0.4)\x1b[0m no room", "no room"),
     "back-off times go": (
         "back-off 40s restarting failed container=ray", "back-off restarting failed container=ray",
