@@ -192,6 +192,6 @@ def _first_failing(found: Mapping[ConditionType, Finding]) -> Finding:
         return plan
     first = next(found[condition] for condition in _CHAIN if found[condition].status == "False")
     serving = found[ConditionType.SERVING]
-    if first.reason == Reason.STAGES_MISSING and serving.reason == Reason.APPLICATION_FAILED:
-        return serving  # they are missing because it failed
-    return first
+    told = (Reason.APPLICATION_FAILED, Reason.APPLICATION_DEPLOYING)
+    # Stages are missing because the application did not come up, and its words say why.
+    return serving if first.reason == Reason.STAGES_MISSING and serving.reason in told else first
