@@ -11,7 +11,7 @@ from rayspan.settings import Settings
 from rayspan.telemetry import Telemetry
 
 from tests.api.server import free_port
-from tests.unit.cluster.leases import in_no_time
+from tests.unit.no_time import in_no_time
 
 KEY = ("llm", "tiny")
 SETTINGS = Settings(pass_deadline_seconds=120, calm_seconds=12, lag_deadline_seconds=5)

@@ -1,4 +1,4 @@
-"""YAML in and out: files of Kubernetes objects."""
+"""YAML and JSON in and out: files of Kubernetes objects."""
 
 from __future__ import annotations
 
@@ -44,6 +44,16 @@ def write(documents: list[Document], output: str) -> None:
         print(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2), flush=True)
     else:
         print(to_yaml(documents), end="", flush=True)
+
+
+def read_json(path: str) -> Any:
+    """What a JSON file holds."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise WrongInput(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise WrongInput(f"{path} is not JSON: {error}") from error
 
 
 def read(path: str) -> list[Document]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rayspan.cli.documents import read_json
 from rayspan.cli.errors import WrongInput
 
 if TYPE_CHECKING:
@@ -40,12 +39,7 @@ def _from_config(path: str) -> ModelFacts:
     from rayspan.plan.model_config import Incomplete
     from rayspan.plan.model_facts import model_facts
 
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise WrongInput(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise WrongInput(f"{path} is not JSON: {error}") from error
+    content = read_json(path)
     if not isinstance(content, dict):
         raise WrongInput(f"{path} holds no JSON object: give the model's config.json")
     try:

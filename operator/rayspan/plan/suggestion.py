@@ -56,6 +56,11 @@ class Seen:
     prompts: float = 0.0
     """Seconds of work on steps with prompts, for each decode step."""
 
+    @property
+    def load(self) -> float:
+        """Seconds of work on a decode step and the prompts that came with it."""
+        return self.seconds + self.prompts
+
 
 def better_split(
     model: ModelFacts,
@@ -88,7 +93,7 @@ def better_split(
 
     def gain(slowest: float) -> float:
         floor = max(stage.gpu.floor_seconds for stage in stages)
-        return max(floor, *(stage.seconds + stage.prompts for stage in stages)) / max(floor, slowest) - 1
+        return max(floor, *(stage.load for stage in stages)) / max(floor, slowest) - 1
 
     def allowed(stage: int, kind: int) -> bool:
         return stage == kind  # each stage stays where it is

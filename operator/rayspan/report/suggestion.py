@@ -72,7 +72,7 @@ def _seen(decode: float, prompts: float, nodes: Sequence[NodeFacts]) -> Seen:
 
 
 def _sentence(plan: Plan, better: Better, stages: Sequence[Seen], window: str) -> str:
-    worked = [stage.seconds + stage.prompts for stage in stages]
+    worked = [stage.load for stage in stages]
     slowest = max(range(len(worked)), key=lambda stage: worked[stage])
     each = listing((durations.latency(taken) for taken in worked), most=8)
     with_prompts = " and the prompts that came with it" if any(stage.prompts for stage in stages) else ""

@@ -5,29 +5,15 @@ from __future__ import annotations
 import asyncio
 import copy
 import itertools
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import wraps
-from typing import Any
 
-import looptime
 from rayspan.cluster.kinds import Kind
 from rayspan.cluster.lease import Election, Object, Terms
 from rayspan.errors import ApiUnavailable, Conflict
 
 PLACE = ("rayspan-system", "rayspan")
 TIMEOUT = Terms().request_timeout
-
-
-def in_no_time(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run a test in a loop whose clock jumps to the next timer instead of waiting."""
-
-    @wraps(test)
-    def run(*arguments: Any, **fixtures: Any) -> None:
-        with asyncio.Runner(loop_factory=looptime.new_event_loop) as runner:
-            runner.run(test(*arguments, **fixtures))
-
-    return run
 
 
 class Server:

@@ -19,7 +19,8 @@ from rayspan.leading import Question, identity, leadership
 from rayspan.settings import Settings
 from rayspan.telemetry import Telemetry
 
-from tests.unit.cluster.leases import Line, Server, candidate, in_no_time
+from tests.unit.cluster.leases import Line, Server, candidate
+from tests.unit.no_time import in_no_time
 
 ELECTED = Settings(leader_elect=True, lease_namespace="rayspan-system")
 

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rayspan.cluster.lease import Election, Seen, Spec, Terms, claimed, patience, released, seen
 
-from tests.unit.cluster.leases import PLACE, Clock, Line, Server, Trip, candidate, in_no_time
+from tests.unit.cluster.leases import PLACE, Clock, Line, Server, Trip, candidate
+from tests.unit.no_time import in_no_time
 
 AT = "2026-01-31T12:00:00.000000Z"
 HELD: dict[str, Any] = {

@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from functools import wraps
-from typing import Any
 
-import looptime
 import pytest
 from rayspan.telemetry import Telemetry
 from rayspan.wakeups import SPACING_SECONDS, STUMBLE_SECONDS, Wakeups
 
-
-def in_no_time(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run a test in a loop whose clock jumps to the next timer instead of waiting."""
-
-    @wraps(test)
-    def run(*arguments: Any, **fixtures: Any) -> None:
-        with asyncio.Runner(loop_factory=looptime.new_event_loop) as runner:
-            runner.run(test(*arguments, **fixtures))
-
-    return run
+from tests.unit.no_time import in_no_time
 
 
 class Passes:

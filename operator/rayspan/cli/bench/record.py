@@ -5,14 +5,13 @@ Its fields are camelCase there, as in an LLMDeployment. Times are in seconds.
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from rayspan.api.v1alpha1 import API_VERSION
+from rayspan.cli.documents import read_json
 from rayspan.cli.errors import WrongInput
 
 KIND: Final = "Benchmark"
@@ -136,12 +135,7 @@ class Benchmark(Part):
 
 def read_benchmark(path: str) -> Benchmark:
     """The benchmark in a file."""
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise WrongInput(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise WrongInput(f"{path} is not JSON: {error}") from error
+    content = read_json(path)
     if not isinstance(content, dict) or content.get("kind") != KIND:
         raise WrongInput(f"{path} holds no {KIND}: give the JSON file that `rayspan bench` wrote")
     if content.get("apiVersion") != API_VERSION:
