@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ FAULTS: dict[str, Callable[[random.Random], Fault]] = {
     "bursts": lambda r: Fault(HEALTHY, 4, r.randint(4, 40), pause=r.uniform(0.5, 1.5)),
     "nobody asks": lambda r: Fault("Client", 0),
     "slow readers": lambda r: Fault(
-        "Client", r.randint(4, 8), 40, settings={"text": 200_000}, reads_per_second=r.uniform(8, 12)
+        "Client", r.randint(6, 10), 20, settings={"text": 200_000}, reads_per_second=r.uniform(8, 12)
     ),
     "throttled path": lambda r: Fault("Coordinator", r.randint(7, 10), path_share=r.uniform(0.02, 0.035)),
     "skewed router": lambda r: Fault("LoadBalancer", r.randint(9, 12), settings={"slots": 4, "skew": True}),
@@ -81,7 +82,7 @@ FAULTS: dict[str, Callable[[random.Random], Fault]] = {
         "KVCache", r.randint(10, 14), settings={"cache_tokens": r.randint(90, 130)}
     ),
     "delayed network": lambda r: Fault(
-        "Network", r.randint(3, 6), 12, settings={"hop": r.uniform(0.1, 0.25)}
+        "Network", r.randint(4, 6), 12, settings={"hop": r.uniform(0.05, 0.12)}
     ),
     "slow stage": lambda r: Fault(
         "PipelineImbalance", 8, settings={"stages": r.sample([r.uniform(0.005, 0.015), 0.04], 2)}
@@ -259,6 +260,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     told: Counter[tuple[str, str]] = Counter()
+    flaps = 0
     dice, judge = random.Random(options.seed), Judge()
     with tempfile.TemporaryDirectory(prefix="rf-", dir="/tmp") as folder:
         lab = Lab(Path(folder))
@@ -266,14 +268,18 @@ def main() -> None:
             lab.start()
             for _ in range(options.rounds):
                 for name in dice.sample(options.only, len(options.only)):
-                    told[run(lab, name, FAULTS[name](dice), judge, options.scrapes)] += 1
+                    fault = FAULTS[name](dice)
+                    words = run(lab, name, fault, judge, options.scrapes)
+                    told[fault.verdict, words[-1]] += 1
+                    flaps += left_again(words, fault.verdict)
         finally:
             lab.ray.stop()
             matrix(told)
+            print(f"runs in which the right verdict was left again: {flaps}")
 
 
-def run(lab: Lab, name: str, fault: Fault, judge: Judge, scrapes: int) -> tuple[str, str]:
-    """One run: what it is and what it was taken for."""
+def run(lab: Lab, name: str, fault: Fault, judge: Judge, scrapes: int) -> list[str]:
+    """One run: what it was taken for, scrape after scrape."""
     with made(lab, fault):
         said = asyncio.run(load(lab, fault, judge, scrapes))
     found, evidence, numbers = said[-1]
@@ -282,7 +288,12 @@ def run(lab: Lab, name: str, fault: Fault, judge: Judge, scrapes: int) -> tuple[
     print(f"{name}: {' '.join(words)}{mark}\n  {' '.join(evidence)}", flush=True)
     if mark and numbers:
         print(f"  {fault}\n  {json.dumps(asdict(numbers))}", flush=True)
-    return fault.verdict, found
+    return words
+
+
+def left_again(words: list[str], right: str) -> bool:
+    """Whether the right verdict was followed by another. Of the first scrape nothing is asked: it holds the run before."""
+    return any(word == right != later for word, later in pairwise(words[1:]))
 
 
 def matrix(told: Counter[tuple[str, str]]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import sqrt
 from typing import Final
 
 from rayspan.report import durations
@@ -17,10 +18,9 @@ from rayspan.report.stations import Stations
 from rayspan.report.words import listing
 
 ENOUGH_ANSWERS: Final = 20
-"""Fewer say too little of a mean."""
+"""Of fewer, a mean is as much less sure as the root of their number says: a rule has to see so many times its bounds."""
 FEW_ANSWERS: Final = 5
-DOUBTED: Final = 2.0
-"""Times its bounds that a rule has to see in few answers: what is saturated may not get to more."""
+"""What is saturated may not get to more."""
 KEPT: Final = 0.8
 SENDING_SHARE: Final = 0.3
 """Of the answers' time spent waiting for the client to read: more than the noise of any network that serves text."""
@@ -30,6 +30,8 @@ PATH_FIRST_SHARE: Final = 0.5
 LATE_SECONDS: Final = 0.025
 """An event loop that wakes up later than this on average works off a queue: idle ones are late by under 2 ms, and
 busy ones, on two cores that others share, by 10."""
+LATE_FIRST_SECONDS: Final = 0.070
+"""The same where only first tokens show it: node-toobusy's bound for a loop that is busy 90 to 100 % of the time."""
 CACHE_FULL: Final = 0.9
 PREEMPTED: Final = 0.01
 """Of the requests: each is computed twice."""
@@ -81,7 +83,7 @@ def verdict(seen: Sequence[Stations], standing: str | None) -> tuple[Rule, Evide
 def _limit(found: Stations, standing: str | None) -> tuple[Rule, Evidence] | None:
     if found.answer.number < FEW_ANSWERS:
         return None
-    doubt = DOUBTED if found.answer.number < ENOUGH_ANSWERS else 1.0
+    doubt = max(1.0, sqrt(ENOUGH_ANSWERS / found.answer.number))
     for rule in RULES:
         evidence = rule.holds(found, doubt * (KEPT if rule.verdict == standing else 1.0))
         if evidence is not None:
@@ -98,11 +100,12 @@ def _slow_client(found: Stations, scale: float) -> Evidence | None:
 
 def _coordinator(found: Stations, scale: float) -> Evidence | None:
     late = max(found.lag, key=lambda kind: found.lag[kind], default=None)
-    if late is None or found.lag[late] < LATE_SECONDS * scale:
+    if late is None:
         return None
     of_answer = found.path_answer / found.answer.seconds
     of_first = found.path_first_token / found.first_token.seconds if found.first_token.number else 0.0
-    if of_answer < PATH_SHARE * scale and of_first < PATH_FIRST_SHARE * scale:
+    seen = (of_answer, PATH_SHARE, LATE_SECONDS), (of_first, PATH_FIRST_SHARE, LATE_FIRST_SECONDS)
+    if not any(share >= bound * scale and found.lag[late] >= lag * scale for share, bound, lag in seen):
         return None
     return [
         _times(found),
