@@ -147,12 +147,12 @@ def _memory_sentence(index: int, cut: Cut, context: int) -> str:
 
 def _layers_sentence(spec: Spec, cut: Cut) -> str:
     layers = [stage.layers for stage in cut.stages]
-    gpu = cut.stages[0].pool.gpu
+    slowest = max(range(len(layers)), key=lambda index: cut.stages[index].seconds)
+    gpu = cut.stages[slowest].pool.gpu
     step = f"a step of {SEQUENCES} sequences per stage takes {cut.step_seconds * 1e3:.1f} ms by prediction ({gpu.source})"
     if len(layers) == 1:
         whole = f"All {count(layers[0], 'layer')} in one stage"
         return f"{whole}: {step}." if gpu.product else f"{whole}."
-    slowest = max(range(len(layers)), key=lambda index: cut.stages[index].seconds)
     default = vllm_default(sum(layers), len(layers))
     against = (
         "as vLLM would by itself"
