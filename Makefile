@@ -3,7 +3,7 @@ CACHE ?= $(or $(RAYSPAN_CACHE),$(HOME)/.cache/rayspan)
 UV := $(or $(shell command -v uv),$(CACHE)/uv/bin/uv)
 RUN := $(UV) run --frozen --quiet
 PYTEST := $(RUN) pytest --durations=5
-BESIDE_RAY = PYTHONPATH=operator:serving_image:tests/serving:tests/faults $(CACHE)/serving-env/bin/python
+BESIDE_RAY = PYTHONPATH=.:operator:serving_image:tests/serving:tests/faults $(CACHE)/serving-env/bin/python
 SOURCES := operator/rayspan dev docs tests
 KEY := $(CACHE)/cluster/master-key
 
@@ -12,7 +12,7 @@ export KUBECONFIG := $(CACHE)/cluster/kubeconfig
 export PATH := $(CACHE)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help cluster cluster-down images install demo run test lint types unit api serving e2e e2e-long baseline split path faults crds scan sbom licences release golden env serving-env programs clean
+.PHONY: help cluster cluster-down images install demo run test lint types unit api serving e2e e2e-long baseline split path percentiles faults crds scan sbom licences release golden env serving-env programs clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,7 +46,7 @@ lint: env types ## Style, types, import contracts, drift of generated files
 	@$(RUN) python -m docs.generate --check
 
 types: env ## mypy, strict
-	@$(RUN) mypy $(SOURCES) --exclude '^tests/(serving/|faults/|load/(gpu_split|split|serving_path))' # those run in the serving environment
+	@$(RUN) mypy $(SOURCES) --exclude '^tests/(serving/|faults/|load/(gpu_split|split|serving_path|percentiles))' # those run in the serving environment
 
 scan: env ## checkov, kube-score and kubesec on the rendered chart
 	@$(RUN) python -m dev.scan $(OPTIONS)
@@ -84,6 +84,9 @@ split: serving-env ## vLLM's split of a model against the planned one, on CPU, b
 
 path: serving-env ## What the serving path adds to an engine, beside the vLLM router; OPTIONS=--scaling: over replicas
 	@$(BESIDE_RAY) tests/load/serving_path.py $(OPTIONS)
+
+percentiles: serving-env ## Percentiles of the status against the client's own, 50 ms to 30 s, with restarts in between
+	@$(BESIDE_RAY) tests/load/percentiles.py $(OPTIONS)
 
 faults: serving-env ## Faults made on purpose on the real Ray Serve, and the verdict found for each
 	@$(BESIDE_RAY) tests/faults/lab.py $(OPTIONS)

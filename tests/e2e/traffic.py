@@ -7,10 +7,8 @@ request is short and streaming; one that has not ended within ``timeout`` second
 from __future__ import annotations
 
 import asyncio
-import json
 import subprocess
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,26 +20,10 @@ from typing import Self
 import aiohttp
 
 from tests.kubectl import Refused
+from tests.streaming import Request, ask
 
 FAIL_FAST = 35
 """Longest time in seconds that any request may take to fail or be answered: the client's time-out is 60."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request, by this client's clock (seconds, monotonic)."""
-
-    started: float
-    ended: float
-    ok: bool
-    detail: str
-    first_token: float | None = None
-    tokens_at: tuple[float, ...] = ()
-
-    @property
-    def seconds(self) -> float:
-        """From sending to the last byte, or to the error."""
-        return self.ended - self.started
 
 
 @dataclass
@@ -119,38 +101,3 @@ class Traffic:
     def answered_since(self, moment: float) -> bool:
         """Whether a request that was sent after ``moment`` was answered whole."""
         return any(request.ok and request.started > moment for request in self.requests)
-
-
-async def ask(session: aiohttp.ClientSession, url: str, model: str, tokens: int) -> Request:
-    """One streaming chat completion of exactly ``tokens`` tokens; never raises."""
-    body = {
-        "model": model,
-        "messages": [{"role": "user", "content": "hello there"}],
-        "max_tokens": tokens,
-        "ignore_eos": True,
-        "temperature": 0,
-        "stream": True,
-    }
-    started = time.monotonic()
-    stamps: list[float] = []
-    try:
-        async with session.post(f"{url}/chat/completions", json=body) as response:
-            if response.status != 200:
-                text = (await response.text())[:200]
-                return Request(started, time.monotonic(), False, f"{response.status}: {text}")
-            done = False
-            async for line in response.content:
-                text = line.decode().strip()
-                if text == "data: [DONE]":
-                    done = True
-                elif text.startswith("data: "):
-                    event = json.loads(text[6:])
-                    if "error" in event:
-                        return Request(started, time.monotonic(), False, f"in the stream: {event['error']}")
-                    choices = event.get("choices") or [{}]
-                    if (choices[0].get("delta") or {}).get("content"):
-                        stamps.append(time.monotonic())
-            first = stamps[0] if stamps else None
-            return Request(started, time.monotonic(), done, "" if done else "cut off", first, tuple(stamps))
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-        return Request(started, time.monotonic(), False, f"{type(error).__name__}: {error}")

@@ -15,6 +15,7 @@ import contextlib
 import json
 import os
 import random
+import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from aiohttp.connector import AddrInfoType
 from cpu_share import limited
 from local_ray import LocalRay
 from rayspan.cluster.metrics import Page
@@ -68,7 +70,7 @@ FAULTS: dict[str, Callable[[random.Random], Fault]] = {
     "bursts": lambda r: Fault(HEALTHY, 4, r.randint(4, 40), pause=r.uniform(0.5, 1.5)),
     "nobody asks": lambda r: Fault("Client", 0),
     "slow readers": lambda r: Fault(
-        "Client", r.randint(6, 10), 20, settings={"text": 200_000}, reads_per_second=r.uniform(8, 12)
+        "Client", r.randint(6, 10), 20, settings={"text": 300_000}, reads_per_second=r.uniform(12, 18)
     ),
     "throttled path": lambda r: Fault("Coordinator", r.randint(7, 10), path_share=r.uniform(0.02, 0.035)),
     "skewed router": lambda r: Fault("LoadBalancer", r.randint(9, 12), settings={"slots": 4, "skew": True}),
@@ -175,6 +177,14 @@ def serve_config(model: Path, port: int, replicas: int) -> dict[str, Any]:
     }
 
 
+def small_socket(address: AddrInfoType) -> socket.socket:
+    """A client's, that takes little before it is read: the server soon has to wait for a slow reader."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**16)
+    return made
+
+
 async def client(session: aiohttp.ClientSession, url: str, fault: Fault, end: float) -> None:
     """Asks again and again until the end."""
     body = {
@@ -220,7 +230,7 @@ Said = tuple[str, list[str], Stations | None]
 async def load(lab: Lab, fault: Fault, judge: Judge, scrapes: int) -> list[Said]:
     """The fault's load, and what is said of it meanwhile."""
     url = f"http://127.0.0.1:{lab.ray.serve_port}/v1/chat/completions"
-    connector = aiohttp.TCPConnector(limit=0, force_close=True)
+    connector = aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=small_socket)
     replicas, said = lab.replicas(), []
     async with aiohttp.ClientSession(
         connector=connector, timeout=aiohttp.ClientTimeout(total=60), read_bufsize=2**14

@@ -27,6 +27,8 @@ import aiohttp
 from lab import Lab
 from local_ray import free_port
 
+from tests.streaming import Request, ask
+
 ROUTER = ("uv", "tool", "run", "--quiet", "vllm-router==0.1.17")
 SERVER_CORE, CLIENT_CORE = 0, 1
 ENGINE = {"stages": [0.0125, 0.0125], "hop": 0.0, "slots": 64}
@@ -45,40 +47,25 @@ class Seen:
     tokens_per_second: float
 
 
-async def ask(session: aiohttp.ClientSession, url: str, tokens: int) -> tuple[float, int]:
-    """Seconds to the first token, and tokens."""
-    body = {
-        "model": "tiny",
-        "stream": True,
-        "max_tokens": tokens,
-        "messages": [{"role": "user", "content": "hi"}],
-    }
-    began, first, count = time.perf_counter(), 0.0, 0
-    async with session.post(url, json=body) as answer:
-        answer.raise_for_status()
-        async for line in answer.content:
-            if line.startswith(b"data: {"):
-                first = first or time.perf_counter() - began
-                count += 1
-    return first, count
-
-
 async def measure(port: int, clients: int, requests: int, tokens: int = TOKENS) -> Seen:
     """So many clients, each asking again and again."""
-    url = f"http://127.0.0.1:{port}/v1/chat/completions"
-    found: list[tuple[float, int]] = []
+    url = f"http://127.0.0.1:{port}/v1"
+    found: list[Request] = []
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=120)
     ) as session:
 
         async def client() -> None:
             for _ in range(requests):
-                found.append(await ask(session, url, tokens))
+                found.append(await ask(session, url, "tiny", tokens))
 
         began = time.perf_counter()
         await asyncio.gather(*(client() for _ in range(clients)))
         taken = time.perf_counter() - began
-    return Seen(statistics.median(first for first, _ in found) * 1e3, sum(n for _, n in found) / taken)
+    if failed := [one.detail for one in found if not one.ok]:
+        raise SystemExit(f"{len(failed)} of {len(found)} requests failed, such as: {failed[0]}")
+    first = statistics.median(one.tokens_at[0] - one.started for one in found)
+    return Seen(first * 1e3, sum(len(one.tokens_at) for one in found) / taken)
 
 
 def until_healthy(port: int, seconds: float = 60) -> None:
