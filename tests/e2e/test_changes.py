@@ -9,8 +9,8 @@ import aiohttp
 
 from tests.e2e.conftest import Lifecycle, tag_serving_image
 from tests.e2e.llm import CPU_ENGINE, LLM, NAMESPACE, stages, wait_for
-from tests.e2e.traffic import Request, ask
 from tests.kubectl import get, kubectl
+from tests.streaming import Request, ask
 
 
 async def one(url: str, tokens: int) -> Request:

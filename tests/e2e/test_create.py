@@ -10,8 +10,9 @@ from itertools import pairwise
 import aiohttp
 
 from tests.e2e.llm import LLM, NAMESPACE, wait_for
-from tests.e2e.traffic import Traffic, ask
+from tests.e2e.traffic import Traffic
 from tests.kubectl import get, kubectl
+from tests.streaming import ask
 
 
 def test_a_chat_completion_comes_back_through_the_service(llm: LLM) -> None:
