@@ -22,6 +22,7 @@ from ray.serve.llm.deployment import LLMServer as RayLLMServer
 from ray.serve.llm.openai_api_models import CompletionRequest
 from ray.util.placement_group import get_current_placement_group, placement_group_table
 
+from rayspan_serving import last_words
 from rayspan_serving.engine_clock import timed
 from rayspan_serving.gate import operators
 from rayspan_serving.meter import EngineMeter
@@ -29,6 +30,9 @@ from rayspan_serving.placement import split_stages
 from rayspan_serving.stages import Stages
 
 logger = logging.getLogger("ray.serve")
+
+STAGE_LABEL = "rayspan.dev/stage"
+"""Of a Ray node, as the operator sets it."""
 
 LAST_WORDS_SECONDS = 1.0
 """For the errors of the requests in flight to reach the ingress before the process ends."""
@@ -58,11 +62,17 @@ class LLMServer(RayLLMServer):
     async def _start_engine(self) -> None:
         """Without Ray's telemetry actor where usage reports are off: it would report nothing, and costs 430 MB
         and some seconds of each first start."""
-        if os.environ.get("RAY_USAGE_STATS_ENABLED") == "0" and self.engine is not None:
-            engine: Any = self.engine
-            await engine.start()
-        else:
-            await super()._start_engine()  # type: ignore[no-untyped-call]
+        file = last_words.expect()
+        try:
+            if os.environ.get("RAY_USAGE_STATS_ENABLED") == "0" and self.engine is not None:
+                engine: Any = self.engine
+                await engine.start()
+            else:
+                await super()._start_engine()  # type: ignore[no-untyped-call]
+        except Exception as error:
+            if told := last_words.read(file):
+                raise last_words.EngineFailed(where(told["address"]) + told["words"]) from error
+            raise
 
     async def _run_request(self, request: Any, **more: Any) -> Any:
         """As Ray's, with the time in the engine taken; the operator's own requests are left out of it."""
@@ -147,3 +157,12 @@ class LLMServer(RayLLMServer):
             child.kill()
         time.sleep(LAST_WORDS_SECONDS)
         os._exit(1)
+
+
+def where(address: str) -> str:
+    """``stage 1, in pod tiny-x: `` for a Ray node's address; empty where it is none of theirs, or of several."""
+    nodes = [node for node in ray.nodes() if node["NodeManagerAddress"] == address]
+    if len(nodes) != 1:
+        return ""
+    stage = nodes[0].get("Labels", {}).get(STAGE_LABEL)
+    return f"{f'stage {stage}, ' if stage else ''}in pod {nodes[0]['NodeManagerHostname']}: "

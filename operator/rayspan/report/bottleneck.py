@@ -15,6 +15,7 @@ from typing import Final
 
 from rayspan.api.conditions import ConditionType, Reason
 from rayspan.api.v1alpha1 import DiagnosisStatus
+from rayspan.report import causes
 from rayspan.report.durations import rounded
 from rayspan.report.failure import last_failure
 from rayspan.report.latency import bounds
@@ -49,6 +50,15 @@ ACTIONS: Final[Mapping[Reason, str]] = {
 }
 _WAIT: Final = "Wait: Rayspan and KubeRay are at it. If it stays so for minutes, look at the pods' events."
 
+_SPEAKING: Final = (
+    Reason.APPLICATION_FAILED,
+    Reason.APPLICATION_DEPLOYING,
+    Reason.POD_CRASHING,
+    Reason.NO_COMPLETION,
+    Reason.STAGE_LOST,
+)
+"""Whose messages quote what failed."""
+
 _OUTCOMES: Final[Mapping[str, str]] = {
     OUTCOME_ERROR: "failed (5xx, a time-out or a broken stream)",
     OUTCOME_REJECTED: "were rejected (4xx)",
@@ -82,12 +92,8 @@ def _verdict(scene: Scene, found: Mapping[ConditionType, Finding]) -> Verdict:
     if serving.status == "False":
         cause = _first_failing(found)
         evidence = [f"{c.value}: {f.message}" for c, f in found.items() if c in _CHAIN and f.status != "True"]
-        return (
-            "NotServing",
-            cause.message,
-            [line[:4096] for line in evidence],
-            ACTIONS.get(cause.reason, _WAIT),
-        )
+        action = _told(cause) or ACTIONS.get(cause.reason, _WAIT)
+        return "NotServing", cause.message, [line[:4096] for line in evidence], action
     if serving.status == "Unknown":
         return "Unknown", serving.message, [], None
     if scene.latency is None:
@@ -101,6 +107,15 @@ def _verdict(scene: Scene, found: Mapping[ConditionType, Finding]) -> Verdict:
         return "Healthy", "Every objective is met.", [], None
     missed = found[ConditionType.OBJECTIVES_MET].status == "False"
     return _limit(scene, requests, missed)
+
+
+def _told(cause: Finding) -> str | None:
+    """What to do by the words of what failed to start, also while it is tried again."""
+    if cause.reason not in _SPEAKING:
+        return None
+    if action := causes.action(cause.message):
+        return action
+    return ACTIONS[Reason.APPLICATION_FAILED] if "failed to start" in cause.message else None
 
 
 def _limit(scene: Scene, requests: int, missed: bool) -> Verdict:
