@@ -12,7 +12,7 @@ export KUBECONFIG := $(CACHE)/cluster/kubeconfig
 export PATH := $(CACHE)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help cluster cluster-down images install demo run test lint types unit api serving e2e e2e-long baseline split path percentiles faults crds scan sbom licences release golden env serving-env programs clean
+.PHONY: help cluster cluster-down images install demo run test lint types unit api serving e2e e2e-long baseline split path percentiles faults faults-real crds scan sbom licences release golden env serving-env programs clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ percentiles: serving-env ## Percentiles of the status against the client's own, 
 
 faults: serving-env ## Faults made on purpose on the real Ray Serve, and the verdict found for each
 	@$(BESIDE_RAY) tests/faults/lab.py $(OPTIONS)
+
+faults-real: serving-env ## Some of them on real vLLM
+	@$(BESIDE_RAY) tests/faults/real_engine.py $(OPTIONS)
 
 crds: env ## Write all generated files anew: the CRD, its copy in the chart, the reference
 	@$(RUN) python -m docs.generate

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
@@ -62,9 +62,12 @@ class Fault:
     reads_per_second: float | None = None
     """Pieces that a client takes; None: as they come."""
     slow_replica: bool = False
+    stage_share: float | None = None
+    """Of a core, for the last stage of a real engine."""
 
 
-FAULTS: dict[str, Callable[[random.Random], Fault]] = {
+Making = Callable[[random.Random], Fault]
+FAULTS: dict[str, Making] = {
     "light load": lambda r: Fault(HEALTHY, r.randint(2, 3), pause=r.uniform(0.3, 0.7)),
     "good load": lambda r: Fault(HEALTHY, r.randint(5, 7), pause=r.uniform(0.3, 0.7)),
     "bursts": lambda r: Fault(HEALTHY, 4, r.randint(4, 40), pause=r.uniform(0.5, 1.5)),
@@ -96,23 +99,25 @@ FAULTS: dict[str, Callable[[random.Random], Fault]] = {
 class Lab:
     """The serving path, up and running."""
 
+    layers = 2
+    settable = True
+
     def __init__(self, folder: Path, replicas: int = 2) -> None:
         self._replicas, self._settings = replicas, folder / "settings.json"
         self.set({})
         (folder / "ray").mkdir()
         self.model = folder / "tiny"
         subprocess.run(
-            [sys.executable, CHECKOUT / "dev" / "tiny_model.py", self.model, "--layers", "2"], check=True
+            [sys.executable, CHECKOUT / "dev" / "tiny_model.py", self.model, f"--layers={self.layers}"],
+            check=True,
         )
         paths = os.pathsep.join([str(CHECKOUT / "tests" / "faults"), os.environ.get("PYTHONPATH", "")])
         os.environ["PYTHONPATH"] = paths
-        self.ray = LocalRay(
-            folder / "ray",
-            {
-                "RAYSPAN_FAULTS": str(self._settings),
-                "RAYLLM_VLLM_ENGINE_CLS": "settable_engine:SettableEngine",
-            },
-        )
+        settable = {
+            "RAYSPAN_FAULTS": str(self._settings),
+            "RAYLLM_VLLM_ENGINE_CLS": "settable_engine:SettableEngine",
+        }
+        self.ray = LocalRay(folder / "ray", settable if self.settable else {})
 
     def set(self, settings: dict[str, Any]) -> None:
         fresh = self._settings.with_suffix(".new")
@@ -121,8 +126,14 @@ class Lab:
 
     def start(self) -> None:
         self.ray.start(*range(self._replicas))
-        self.ray.deploy(serve_config(self.model, self.ray.serve_port, self._replicas))
+        self.ray.deploy(self.config())
         self.ray.wait_for(lambda: self.ray.application("tiny").get("status") == "RUNNING", 240, every=1)
+
+    def config(self) -> dict[str, Any]:
+        return serve_config(self.model, self.ray.serve_port, self._replicas)
+
+    def last_stage(self) -> list[int]:
+        raise NotImplementedError("these engines are no pipelines of processes")
 
     def replicas(self) -> list[str]:
         deployments = self.ray.application("tiny")["deployments"]
@@ -254,16 +265,23 @@ def made(lab: Lab, fault: Fault) -> Iterator[None]:
     with ExitStack() as stack:
         if fault.path_share is not None:
             stack.enter_context(limited(lab.path_processes(), fault.path_share, 100_000))
+        if fault.stage_share is not None:
+            stack.enter_context(limited(lab.last_stage(), fault.stage_share, 100_000))
         yield
     lab.set({})
 
 
 def main() -> None:
+    judged(Lab, FAULTS, __doc__)
+
+
+def judged(make: Callable[[Path], Lab], faults: Mapping[str, Making], description: str | None) -> None:
+    """The command: rounds of faults in a lab, each verdict printed, and the matrix in the end."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--only", nargs="+", choices=FAULTS, default=list(FAULTS))
+    parser.add_argument("--only", nargs="+", choices=faults, default=list(faults))
     parser.add_argument(
         "--scrapes", type=int, default=SCRAPES, help="of a run; more show whether verdicts stay"
     )
@@ -273,12 +291,12 @@ def main() -> None:
     flaps = 0
     dice, judge = random.Random(options.seed), Judge()
     with tempfile.TemporaryDirectory(prefix="rf-", dir="/tmp") as folder:
-        lab = Lab(Path(folder))
+        lab = make(Path(folder))
         try:
             lab.start()
             for _ in range(options.rounds):
                 for name in dice.sample(options.only, len(options.only)):
-                    fault = FAULTS[name](dice)
+                    fault = faults[name](dice)
                     words = run(lab, name, fault, judge, options.scrapes)
                     told[fault.verdict, words[-1]] += 1
                     flaps += left_again(words, fault.verdict)
