@@ -143,7 +143,7 @@ def _one_queue(found: Stations, scale: float) -> Evidence | None:
     most, least = max(work, key=lambda one: work[one]), min(work, key=lambda one: work[one])
     if found.engines[most].waiting < QUEUE * scale or found.engines[least].waiting >= QUEUE / 2:
         return None
-    if work[most] < UNEVEN * scale * max(work[least], 0.5):
+    if work[most] < _times_as_much(UNEVEN, scale) * max(work[least], 0.5):
         return None
     return [
         f"Replica {most} has {work[most]:.1f} requests on average, {found.engines[most].waiting:.1f} of them waiting; "
@@ -158,7 +158,7 @@ def _one_slow(found: Stations, scale: float) -> Evidence | None:
         return None
     slow, fast = (pick(told, key=lambda one: told[one].answers.seconds) for pick in (max, min))
     taken, other = told[slow].answers.seconds, told[fast].answers.seconds
-    if told[slow].waiting < QUEUE * scale or taken < UNEVEN * scale * other:
+    if told[slow].waiting < QUEUE * scale or taken < _times_as_much(UNEVEN, scale) * other:
         return None
     return [
         f"Replica {slow} takes {durations.latency(taken)} for an answer, replica {fast} {durations.latency(other)}.",
@@ -187,7 +187,7 @@ def _imbalance(found: Stations, scale: float) -> Evidence | None:
     if not shares or max(shares) < BUSY * scale or found.running < len(shares) * scale:
         return None  # what runs alone takes the sum of the stages, however they are cut
     slowest = max(range(len(shares)), key=lambda stage: shares[stage])
-    if shares[slowest] < IMBALANCE * scale * sum(shares) / len(shares):
+    if shares[slowest] < _times_as_much(IMBALANCE, scale) * sum(shares) / len(shares):
         return None
     return [
         f"Stage {slowest} works {shares[slowest]:.0%} of the time, the others wait for it: {_shares(found)}."
@@ -248,6 +248,11 @@ RULES: Final = (
         "Add replicas, or GPUs per replica.",
     ),
 )
+
+
+def _times_as_much(bound: float, scale: float) -> float:
+    """A bound that is a ratio, scaled by what it is above one: nothing that is even may be kept as uneven."""
+    return 1 + (bound - 1) * scale
 
 
 def _times(found: Stations) -> str:

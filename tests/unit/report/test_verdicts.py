@@ -45,6 +45,10 @@ CASES: dict[str, tuple[dict[str, Any], str | None]] = {
         {"lag": {"proxy": 0.080}, "first_token": Mean(200, 0.5)},
         "Coordinator",
     ),
+    "a path that is a little late, for first tokens alone": (
+        {"lag": {"proxy": 0.030}, "first_token": Mean(200, 0.5)},
+        None,
+    ),
     "a path that costs much but is not late: a fixed overhead": ({"answer": Mean(200, 3.0)}, None),
     "a path that is late but costs little": ({"lag": {"proxy": 0.080}}, None),
     "requests that lose their place in the cache": ({"preemptions": 5.0}, "KVCache"),
@@ -130,6 +134,14 @@ def test_a_verdict_stands_until_it_is_clearly_over() -> None:
         kept = verdict([replace(CALM, stage_shares=shares)], "PipelineImbalance")
         assert kept is not None and kept[0].verdict == "PipelineImbalance"
     assert verdict([replace(CALM, stage_shares=gone)], "PipelineImbalance") is None
+
+
+@pytest.mark.parametrize("standing", ["PipelineImbalance", "LoadBalancer"])
+def test_what_is_even_is_not_kept_as_uneven(standing: str) -> None:
+    """Found in the fault laboratory: 80 % of 1.25 times as much is as much."""
+    busy = replace(CALM, engines=QUEUES, stage_shares=(0.86, 0.86))
+    found = verdict([busy], standing)
+    assert found is not None and found[0].verdict == "Engine"
 
 
 LATE = replace(CALM, lag={"proxy": 0.080}, answer=Mean(200, 3.0))
