@@ -129,7 +129,7 @@ def test_a_verdict_stands_until_it_is_clearly_over() -> None:
     at_the_bound, below, gone = ((0.4, share) for share in (0.81, 0.81 * KEPT, 0.79 * KEPT))
     first = verdict([replace(CALM, stage_shares=at_the_bound)], None)
     assert first is not None and first[0].verdict == "PipelineImbalance"
-    for shares in (below, (0.45, 0.66)):
+    for shares in (below, (0.44, 0.67)):
         assert verdict([replace(CALM, stage_shares=shares)], None) is None
         kept = verdict([replace(CALM, stage_shares=shares)], "PipelineImbalance")
         assert kept is not None and kept[0].verdict == "PipelineImbalance"
