@@ -12,7 +12,7 @@ export KUBECONFIG := $(CACHE)/cluster/kubeconfig
 export PATH := $(CACHE)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help cluster cluster-down images install demo run test lint types unit api serving e2e e2e-long baseline split path percentiles faults faults-real crds scan sbom licences release golden env serving-env programs clean
+.PHONY: help cluster cluster-down images install demo run test lint types unit api serving e2e e2e-long not-serving baseline split path percentiles faults faults-real crds scan sbom licences release golden env serving-env programs clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ e2e: env ## Tests on the whole cluster: KubeRay, Ray Serve and vLLM for real
 
 e2e-long: env ## What takes longest and is not part of `make test`, but for the baseline
 	@$(PYTEST) -m long tests/e2e/test_new_cluster.py
+
+not-serving: env ## Each cause of serving nothing, made for real, and what the diagnosis says of it
+	@$(PYTEST) -m "" -s tests/e2e/test_not_serving.py
 
 baseline: env ## The failures again, and the same ones of a RayService written by hand, to compare
 	@$(PYTEST) -m "" tests/e2e/test_failures.py tests/e2e/test_baseline.py

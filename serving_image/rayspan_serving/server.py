@@ -24,6 +24,7 @@ from ray.util.placement_group import get_current_placement_group, placement_grou
 
 from rayspan_serving import last_words
 from rayspan_serving.engine_clock import timed
+from rayspan_serving.fetching import fetching
 from rayspan_serving.gate import operators
 from rayspan_serving.meter import EngineMeter
 from rayspan_serving.placement import split_stages
@@ -54,7 +55,8 @@ class LLMServer(RayLLMServer):
 
     async def start(self) -> None:
         self._refuse_split_ranks()
-        await super().start()  # type: ignore[no-untyped-call]
+        with fetching(str(self._llm_config.model_loading_config.model_source or "/")):
+            await super().start()  # type: ignore[no-untyped-call]
         await self._prove()
         self._stages = Stages(self._stage_prefix(), self._nodes())
         threading.Thread(target=self._watch, name="stage-watch", daemon=True).start()

@@ -33,6 +33,7 @@ ORDER = (
     "test_failures",
     "test_delete",
     "test_plan",
+    "test_not_serving",
     "test_baseline",
 )
 """Order of the files in this folder."""

@@ -40,6 +40,7 @@ VALUES: Final = (
     "ray_rayspan_engine_answers_seconds_total",
     "ray_rayspan_stage_seconds_total",
     "ray_rayspan_stage_steps_total",
+    "ray_rayspan_fetched_bytes",
     "ray_vllm_num_requests_running",
     "ray_vllm_num_requests_waiting",
     "ray_vllm_kv_cache_usage_perc",

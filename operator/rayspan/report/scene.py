@@ -17,6 +17,7 @@ from rayspan.report.stations import Stations
 from rayspan.report.words import capital, message, quote
 
 T = TypeVar("T")
+FETCHED: Final = "ray_rayspan_fetched_bytes"
 IMAGE_REASONS: Final = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 CONFIG_REASONS: Final = ("CreateContainerConfigError",)
 CRASH_REASONS: Final = ("CrashLoopBackOff", "CreateContainerError", "RunContainerError", "StartError")
@@ -124,6 +125,17 @@ class Scene:
         if observed.at - proof.at > most:
             return Reason.NO_COMPLETION, f"Replica {replica} has not answered for over {most:g} s."
         return None
+
+    @cached_property
+    def fetching(self) -> float:
+        """Bytes of a model's weights that are in its pods while more comes in; 0: none does."""
+        pages: dict[str, list[float]] = {}
+        for scrape in self.given.observed.scrapes:
+            told = [value for (name, _), value in scrape.values.items() if name == FETCHED]
+            if told:
+                pages.setdefault(scrape.pod_uid, []).append(max(told))
+        growing = [seen[-1] for seen in pages.values() if len(seen) < 2 or seen[-1] > seen[-2]]
+        return sum(growing)
 
     @property
     def ready(self) -> int:

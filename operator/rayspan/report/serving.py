@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rayspan.api.conditions import Reason
+from rayspan.plan.words import size
 from rayspan.report import latency
 from rayspan.report.observed import Unknown
 from rayspan.report.placement import LOST, StagePlace, StageState
@@ -115,7 +116,10 @@ def no_replica_able(scene: Scene) -> Finding | None:
         )
     if lost := [stage for stage in places.stages if stage.state in LOST]:
         return false(Reason.STAGE_LOST, *_whys(lost))
-    return false(Reason.APPLICATION_DEPLOYING, f"Ray Serve is starting the replicas ({serve.status}).", words)
+    fetched = f"{size(scene.fetching)} of weights are here, and more is being fetched." if scene.fetching else ""
+    return false(
+        Reason.APPLICATION_DEPLOYING, f"Ray Serve is starting the replicas ({serve.status}).", fetched, words
+    )
 
 
 def completion_unread(scene: Scene) -> Finding | None:
