@@ -77,7 +77,7 @@ class Hub(BaseHTTPRequestHandler):
             if len(content) > 1_000_000:  # the weights
                 time.sleep(0.1)
 
-    def log_message(self, format: str, *arguments: object) -> None:
+    def log_message(self, *arguments: object) -> None:
         pass
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dev import paths, topology
 
+from dev import paths, topology
 from tests.e2e.hub import GATED, SLOW, hub
 from tests.e2e.llm import CPU_ENGINE, LLM, tiny, wait_for
 

@@ -1,11 +1,11 @@
 """A start that fetches its model says so, and one that only did says no more."""
 
 import pytest
-
 from rayspan.report.input import Input
 from rayspan.report.observed import Scrape
 from rayspan.report.scene import FETCHED
 from rayspan.report.status import status
+
 from tests.unit.report.conftest import World
 
 GIB = 1024**3
