@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 import aiohttp
@@ -77,7 +78,7 @@ async def _work(
             observer=observer,
             nodes=Nodes(client, time.time, settings.watch_namespaces),
             memories=Memories(settings.window_seconds),
-            render_settings=RenderSettings(serving_image=settings.serving_image),
+            render_settings=RenderSettings(serving_image=settings.serving_image, version=version("rayspan")),
             report_settings=ReportSettings(window_seconds=settings.window_seconds),
             telemetry=telemetry,
         )

@@ -1,7 +1,6 @@
 """The flow for one LLMDeployment, once: read, plan, render, apply, observe, report.
 
-Level-triggered: it looks at the world afresh, does what is missing and says when to look again. What is
-refused changes nothing: the last good version goes on serving, and the status says both.
+Level-triggered: it looks afresh, does what is missing, says when to look again. What is refused changes nothing.
 """
 
 from __future__ import annotations
@@ -23,9 +22,10 @@ from rayspan.plan.model_checks import pod_template_shape
 from rayspan.plan.model_facts import recalled
 from rayspan.plan.plan import plan
 from rayspan.plan.types import Answer, Invalid, Plan
-from rayspan.render import RenderSettings, names, objects
+from rayspan.render import RenderSettings, names, objects, settings_of
 from rayspan.report import input as report
 from rayspan.report.observed import Known, Unknown
+from rayspan.report.scene import known
 from rayspan.report.status import status
 from rayspan.telemetry import Telemetry
 
@@ -52,8 +52,9 @@ class Reconcile:
         memory = self.memories.of(key, deployment.metadata.uid)
         running = await rollout.running_plan(client, deployment, memory)
         nodes = await self.nodes.read(*key, anew=deployment.unanswered)
-        model, said = await self._plan(deployment, wrong, memory, nodes, running)
-        wanted = objects(deployment, said, self.render_settings) if isinstance(said, Plan) else ()
+        settings = settings_of(memory.rendered, deployment, self.render_settings)
+        model, said = await self._plan(deployment, settings, wrong, memory, nodes)
+        wanted = objects(deployment, said, settings) if isinstance(said, Plan) else ()
         refusal = await rollout.roll_out(
             client, deployment, wanted, memory, self.observer.master_key, clock()
         )
@@ -69,7 +70,7 @@ class Reconcile:
                 answer=said,
                 observed=observed,
                 nodes=await self.nodes.vouched_for(*key) if isinstance(nodes, Unknown) else nodes,
-                revision=wanted[0]["metadata"]["annotations"][names.REVISION] if wanted else None,
+                revision=memory.rendered.get(names.REVISION) if wanted else None,
                 last_good=None if observed.ray_service is None else running,
                 apply_error=refusal,
                 model=model or deployment.status.model,
@@ -87,24 +88,23 @@ class Reconcile:
     async def _plan(
         self,
         deployment: LLMDeployment,
+        settings: RenderSettings,
         wrong: str | None,
         memory: Memory,
         nodes: Known[tuple[NodeFacts, ...]],
-        running: Plan | None,
     ) -> tuple[ModelStatus | None, Answer | report.Refused | report.Inspecting]:
         if wrong:
             return None, report.Refused(Reason.INVALID_SPEC, wrong)
         if odd := pod_template_shape(deployment.spec, None):
             return None, Invalid(odd)  # before anything is rendered from it
         try:
-            model = await model_facts(self.observer.client, deployment, self.render_settings, memory)
+            model = await model_facts(self.observer.client, deployment, settings, memory)
         except ApiError as error:
             refusal = f"The Job that inspects the model was refused: {error.message or error}"
             return None, report.Refused(Reason.MODEL_UNREADABLE, refusal)
         if not isinstance(model, ModelStatus):
             return None, model
-        seen = None if isinstance(nodes, Unknown) else nodes
-        return model, plan(deployment.spec, recalled(model), seen, running)
+        return model, plan(deployment.spec, recalled(model), known(nodes), memory.plan)
 
     def _pause(self, said: object, memory: Memory) -> float:
         settings = self.observer.settings

@@ -115,8 +115,9 @@ class Client:
             return False
         return any(one["name"] == kind.plural for one in found["resources"])
 
-    async def apply(self, wanted: Object) -> Object:
-        """Make the live object cover the wanted one; returns the live object.
+    async def apply(self, wanted: Object, alone: Callable[[Object], bool] = lambda live: False) -> Object:
+        """Make the live object cover the wanted one, unless ``alone`` says that it is to be left alone; returns the
+        live object.
 
         One that is being deleted is left alone, whoever it belongs to; one of another owner raises Conflict.
         """
@@ -133,6 +134,8 @@ class Client:
                 f"there is a {kind.name} {name!r} already, which does not belong to this LLMDeployment: "
                 "delete it, or give the LLMDeployment another name",
             )
+        if live is not None and alone(live):
+            return live
         if live is not None and (covers(live, wanted) or self._settled.get(where) == _mark(live, wanted)):
             return live
         live = await self.apply_unread(wanted)

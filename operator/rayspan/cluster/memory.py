@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from rayspan.api.conditions import Phase
@@ -25,6 +26,8 @@ class Memory:
     """What an inspection refused, by its key, while another is at it."""
     plan: Plan | None = None
     """The plan of what was applied last."""
+    rendered: Mapping[str, str] = field(default_factory=dict)
+    """Annotations of the RayService, as seen last: how and by whom it was rendered."""
     plan_read: bool = False
     """Whether it was looked for in the cluster since the start."""
     settled: bool = False

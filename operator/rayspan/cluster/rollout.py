@@ -7,6 +7,7 @@ process writes it once, and again when a pod waits.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from rayspan import errors
@@ -15,7 +16,7 @@ from rayspan.cluster import kinds, tokens
 from rayspan.cluster.client import Client, owners
 from rayspan.cluster.memory import Memory
 from rayspan.plan.types import Plan
-from rayspan.render import names, recorded_plan, token_secret
+from rayspan.render import left_alone, names, recorded_plan, token_secret
 from rayspan.render.scale import cluster_scale
 from rayspan.report.observed import Observed, RayClusterView, Unknown
 from rayspan.report.scene import CONFIG_REASONS
@@ -45,14 +46,22 @@ async def roll_out(
         elif wanted:
             await _write_secret(client, deployment, memory, master_key, now)
         for thing in wanted:
-            live = await client.apply(thing)
-            if thing["kind"] == kinds.RAY_SERVICE.name and not live["metadata"].get("deletionTimestamp"):
-                await _replace_old_clusters(client, deployment, live, thing["metadata"]["annotations"])
+            if thing["kind"] != kinds.RAY_SERVICE.name:
+                await client.apply(thing)
+                continue
+            live = await client.apply(thing, alone=partial(_left_alone, thing))
+            if not live["metadata"].get("deletionTimestamp"):
+                memory.rendered = live["metadata"]["annotations"]
+                await _replace_old_clusters(client, deployment, live)
     except errors.KindMissing:
         return None  # the look that follows finds it missing as well
     except errors.ApiError as error:
         return error.message or str(error)
     return None
+
+
+def _left_alone(wanted: Object, live: Object) -> bool:
+    return left_alone(live["metadata"].get("annotations") or {}, wanted["metadata"]["annotations"])
 
 
 async def _write_secret(
@@ -72,9 +81,7 @@ def lacks_secret(seen: Observed) -> bool:
     return any(pod.waiting_reason in CONFIG_REASONS for pod in pods)
 
 
-async def _replace_old_clusters(
-    client: Client, deployment: LLMDeployment, service: Object, annotations: dict[str, str]
-) -> None:
+async def _replace_old_clusters(client: Client, deployment: LLMDeployment, service: Object) -> None:
     """Delete the RayClusters of this very RayService that were made from another revision of it."""
     if deployment.spec.update_strategy.type is not UpdateType.RECREATE:
         return
@@ -83,7 +90,9 @@ async def _replace_old_clusters(
     for cluster in await client.find(kinds.RAY_CLUSTER, namespace, labels=labels):
         metadata = cluster["metadata"]
         made_from = (metadata.get("annotations") or {}).get(names.CLUSTER_REVISION)
-        if made_from == annotations[names.CLUSTER_REVISION] or metadata.get("deletionTimestamp"):
+        if made_from == service["metadata"]["annotations"][names.CLUSTER_REVISION] or metadata.get(
+            "deletionTimestamp"
+        ):
             continue
         if service["metadata"]["uid"] in owners(cluster):
             await client.delete(kinds.RAY_CLUSTER, namespace, metadata["name"], metadata["uid"])
@@ -131,6 +140,7 @@ async def running_plan(client: Client, deployment: LLMDeployment, memory: Memory
         other = live is not None and (
             deployment.metadata.uid not in owners(live) or bool(live["metadata"].get("deletionTimestamp"))
         )
-        memory.plan = recorded_plan(live["metadata"].get("annotations") or {}) if live and not other else None
+        memory.rendered = (live["metadata"].get("annotations") or {}) if live and not other else {}
+        memory.plan = recorded_plan(memory.rendered)
         memory.plan_read = not other
     return memory.plan

@@ -3,7 +3,7 @@
 from rayspan.render.bench_job import bench_job
 from rayspan.render.inspect_job import inspect_job, inspect_key
 from rayspan.render.ray_service import objects, ray_service
-from rayspan.render.record import recorded_endpoint, recorded_plan
+from rayspan.render.record import left_alone, recorded_endpoint, recorded_plan, settings_of
 from rayspan.render.revision import serve_revision
 from rayspan.render.settings import RenderSettings
 from rayspan.render.token_secret import token_secret
@@ -13,10 +13,12 @@ __all__ = [
     "bench_job",
     "inspect_job",
     "inspect_key",
+    "left_alone",
     "objects",
     "ray_service",
     "recorded_endpoint",
     "recorded_plan",
     "serve_revision",
+    "settings_of",
     "token_secret",
 ]

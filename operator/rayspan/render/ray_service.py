@@ -8,7 +8,7 @@ from rayspan.api.v1alpha1 import LLMDeployment, UpdateType
 from rayspan.plan.types import Plan
 from rayspan.render import names
 from rayspan.render.head_group import head_group
-from rayspan.render.record import endpoint, recorded
+from rayspan.render.record import asked, endpoint, recorded
 from rayspan.render.revision import cluster_revision, digest, serve_revision
 from rayspan.render.serve_config import serve_config, text
 from rayspan.render.settings import RenderSettings
@@ -37,9 +37,12 @@ def ray_service(deployment: LLMDeployment, plan: Plan, settings: RenderSettings)
     for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
         group["template"]["metadata"].setdefault("annotations", {})[names.CLUSTER_REVISION] = revision
     annotations = {
+        names.ASKED: asked(deployment),
         names.CLUSTER_REVISION: revision,
         names.ENDPOINT: endpoint(deployment),
+        names.IMAGE: deployment.spec.serving.image or settings.serving_image,
         names.PLAN: recorded(plan),
+        names.RENDERED_BY: settings.version,
         names.REVISION: digest([revision, serve, deployment.spec.serving.max_ongoing_requests]),
         names.SERVE_REVISION: serve,
     }

@@ -1,6 +1,9 @@
 """What was rendered, as annotations: a restarted operator finds the running plan, and the way to reach it, where
 they were rendered, also while a newer spec is refused.
 
+An operator of another version renders other objects from the same spec. That is no reason to restart what serves, so
+it leaves alone what was rendered for the same spec and the same plan, until one of them changes.
+
 The names of nodes are left out: they are found afresh with every plan, and may be thousands.
 """
 
@@ -8,11 +11,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from rayspan.api.v1alpha1 import LLMDeployment
 from rayspan.plan.types import Holding, Plan, StagePlan
 from rayspan.render import names
+from rayspan.render.revision import digest
+from rayspan.render.settings import RenderSettings
 
 
 def recorded(plan: Plan) -> str:
@@ -27,6 +33,39 @@ def recorded(plan: Plan) -> str:
         "explanation": list(plan.explanation),
     }
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+
+
+def asked(deployment: LLMDeployment) -> str:
+    """Hash of what its owner wants. Fields that are at their default count as left out, so that a version that adds
+    some sees the same."""
+    spec = deployment.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return digest([spec, deployment.metadata.annotations.get(names.RESTARTED_AT)])
+
+
+def left_alone(live: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Whether the annotations are of one that another version of the operator rendered, for the same spec and plan."""
+    if live.get(names.RENDERED_BY) in (None, wanted[names.RENDERED_BY]):
+        return False
+    return live.get(names.ASKED) == wanted[names.ASKED] and _cut(live) == _cut(wanted)
+
+
+def settings_of(
+    live: Mapping[str, str], deployment: LLMDeployment, settings: RenderSettings
+) -> RenderSettings:
+    """The settings, with the image that it was rendered with where another version did, for the same spec."""
+    ours = {names.RENDERED_BY: settings.version, names.ASKED: asked(deployment)}
+    image = live.get(names.IMAGE)
+    other = left_alone(live, {**live, **ours})
+    return replace(settings, serving_image=image) if image and other else settings
+
+
+def _cut(annotations: Mapping[str, str]) -> object:
+    """What of a plan makes other pods or another application; its explanation does not."""
+    plan = recorded_plan(annotations)
+    if plan is None:
+        return None
+    stages = [(stage.layers, dict(stage.node_selector), dict(stage.pool or {})) for stage in plan.stages]
+    return plan.tensor, plan.gpu_resource, plan.replicas, stages
 
 
 def _stage(stage: StagePlan) -> dict[str, Any]:

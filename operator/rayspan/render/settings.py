@@ -11,6 +11,8 @@ class RenderSettings:
 
     serving_image: str = "ghcr.io/rayspan/serving:0.1.0"
     """Image of all Ray pods where spec.serving.image is left out."""
+    version: str = "0.1.0"
+    """Of the operator."""
     ray_version: str = "2.60.0"
     """Ray in the serving image; KubeRay chooses its probes and features by it."""
     termination_grace_seconds: int = 35

@@ -116,7 +116,9 @@ def no_replica_able(scene: Scene) -> Finding | None:
         )
     if lost := [stage for stage in places.stages if stage.state in LOST]:
         return false(Reason.STAGE_LOST, *_whys(lost))
-    fetched = f"{size(scene.fetching)} of weights are here, and more is being fetched." if scene.fetching else ""
+    fetched = (
+        f"{size(scene.fetching)} of weights are here, and more is being fetched." if scene.fetching else ""
+    )
     return false(
         Reason.APPLICATION_DEPLOYING, f"Ray Serve is starting the replicas ({serve.status}).", fetched, words
     )

@@ -17,7 +17,7 @@ from rayspan.cluster.metrics import Window
 from rayspan.cluster.observe import Observer
 from rayspan.plan.types import Plan, StagePlan
 from rayspan.render import RenderSettings, objects
-from rayspan.render.names import CLUSTER_REVISION
+from rayspan.render.names import CLUSTER_REVISION, RENDERED_BY
 from rayspan.report.observed import Observed, PodView, RayClusterView, Unknown, WorkerGroupView
 from rayspan.settings import Settings
 
@@ -89,6 +89,17 @@ async def test_a_ray_service_of_a_former_owner_that_is_going_is_waited_for() -> 
     store = Store(**{SERVICE: service("u-old", deletionTimestamp=GOING)})
     assert await carried(store) is None
     assert ("PATCH", SERVICE) not in store.writes
+
+
+async def test_a_ray_service_that_another_version_rendered_for_the_same_is_not_touched() -> None:
+    live = service("u-new")
+    live["metadata"]["annotations"] |= {RENDERED_BY: "0.0.9", CLUSTER_REVISION: "of-then"}
+    live["spec"]["rayClusterConfig"]["rayVersion"] = "2.59.0"
+    store = Store(**{SERVICE: live, f"{CLUSTERS}/now": cluster("now", "u-new", "of-then")})
+    remembered = memory(secret_wanted=False)
+    assert await carried(store, remembered) is None
+    assert store.writes == []
+    assert remembered.rendered[CLUSTER_REVISION] == "of-then"
 
 
 async def test_a_ray_service_of_another_owner_that_stays_is_told() -> None:
