@@ -110,6 +110,17 @@ def build(image: Image) -> None:
     stamp.write_text(wanted)
 
 
+def build_from(image: Image, dockerfile: str) -> None:
+    """An image from the text of a Dockerfile and nothing else, into each node: variants for tests."""
+    with tempfile.TemporaryDirectory(dir=paths.IMAGES) as folder:
+        (Path(folder) / "Dockerfile").write_text(dockerfile)
+        run(*_buildah("build", "--isolation", "chroot", "-t", image.name, folder))
+    image.archive.unlink(missing_ok=True)
+    run(*_buildah("push", "--quiet", image.name, f"docker-archive:{image.archive}:{image.name}"))
+    image.archive.with_suffix(".stamp").write_text(hashlib.sha256(dockerfile.encode()).hexdigest())
+    import_everywhere(image)
+
+
 def _certificates() -> list[str]:
     """The machine's certificate authorities, for the build only: mounted, so nothing is baked in."""
     folder = paths.IMAGES / "build-config"

@@ -24,6 +24,7 @@ CHECKOUT = Path(__file__).parents[2]
 ORDER = (
     "test_install",
     "test_quiet",
+    "test_gitops",
     "test_create",
     "test_monitoring",
     "test_bad_input",
@@ -34,6 +35,7 @@ ORDER = (
     "test_delete",
     "test_plan",
     "test_not_serving",
+    "test_upgrade",
     "test_baseline",
 )
 """Order of the files in this folder."""

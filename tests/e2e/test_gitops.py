@@ -1,0 +1,31 @@
+"""What a GitOps controller sees: what it applied is never rewritten, so it has nothing to correct."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+
+from tests.e2e.llm import LLM, tiny
+from tests.e2e.test_quiet import QUIET_SECONDS
+from tests.e2e.traffic import Traffic
+from tests.kubectl import apply
+
+MANAGER = ("--server-side", "--field-manager=argocd-controller")
+
+
+def test_a_second_field_manager_never_sees_a_difference(llm: LLM) -> None:
+    """By server-side apply, as Argo CD does it, over time and with traffic that makes the status change."""
+    apply(tiny(), *MANAGER)
+    looks, until = 0, time.monotonic() + QUIET_SECONDS
+    with Traffic(llm.address, "tiny", concurrency=1):
+        while time.monotonic() < until:
+            done = subprocess.run(
+                ["kubectl", "diff", *MANAGER, "-f", "-"],
+                input=json.dumps(tiny()), capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            assert done.returncode == 0, done.stdout + done.stderr
+            looks += 1
+            time.sleep(5)
+    print(f"\n{looks} looks in {QUIET_SECONDS} s, no difference")
+    assert llm.is_("Ready")
