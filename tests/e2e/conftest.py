@@ -34,6 +34,7 @@ ORDER = (
     "test_failures",
     "test_delete",
     "test_plan",
+    "test_grants",
     "test_not_serving",
     "test_upgrade",
     "test_baseline",
