@@ -43,9 +43,10 @@ PLUGS = 4
 MANY, FEW = 24, 8
 """Micro-batches of prefill."""
 LIMIT_SECONDS = 120
-PRODUCT = "NVIDIA-H200"
-MEMORY, SHARE = 143771 << 20, 0.4
-"""Bytes of a GPU as its label tells them, and gpu_memory_utilization."""
+MEMORY = {"NVIDIA-H200": 143771 << 20, "NVIDIA-H100-80GB-HBM3": 81559 << 20}
+"""Bytes of a GPU as its label tells them, by product."""
+SHARE = 0.4
+"""gpu_memory_utilization."""
 FORK = multiprocessing.get_context("fork")
 
 
@@ -57,6 +58,7 @@ class Model:
     layers: int
     stages: int
     sequences: int
+    product: str = "NVIDIA-H200"
 
     def config(self) -> dict[str, Any]:
         """Its config.json."""
@@ -86,7 +88,7 @@ def splits(model: Model) -> tuple[tuple[int, ...], tuple[int, ...], dict[tuple[i
     from rayspan.plan.split import Problem, Segment, solve
     from rayspan.plan.stage_time import load_seconds, stage_seconds, step_seconds, vllm_default, work
 
-    facts, row, stages = model_facts(model.config()), gpu(PRODUCT), model.stages
+    facts, row, stages = model_facts(model.config()), gpu(model.product), model.stages
     assert facts.weights is not None
     whole = work(facts.weights, 0, 0, model.sequences, prompt_tokens=0)  # for the steps measured have none
 
@@ -112,8 +114,8 @@ def held(model: Model, split: Sequence[int], log: str) -> str:
     memory = Memory(facts, engine(arguments(model.sequences, model.stages), facts), 1)
     edges = [0, *accumulate(split)]
     for stage, (begin, end) in enumerate(pairwise(edges)):
-        need = memory.need(place(stage, len(split)), begin, end, MEMORY)
-        cache = memory.room(need, MEMORY).cache
+        need = memory.need(place(stage, len(split)), begin, end, MEMORY[model.product])
+        cache = memory.room(need, MEMORY[model.product]).cache
         seen = [
             re.findall(rf"PP{stage}.*{words} ([\d.]+) GiB", log)
             for words in ("Model loading took", "Available KV cache memory:")
@@ -271,13 +273,14 @@ def main() -> None:
     )
     parser.add_argument("models", nargs="+", metavar="SHAPE:LAYERS:STAGES:SEQUENCES")
     parser.add_argument("--gpus", type=int, default=4)
+    parser.add_argument("--product", choices=MEMORY, default="NVIDIA-H200")
     options = parser.parse_args()
     os.environ.update({"VLLM_USE_FLASHINFER_SAMPLER": "0", "HF_HUB_OFFLINE": "1"})
     import vllm  # noqa: F401  before the forks, for all of them
 
     for text in options.models:
         shape, layers, stages, sequences = text.split(":")
-        compare(Model(shape, int(layers), int(stages), int(sequences)), options.gpus)
+        compare(Model(shape, int(layers), int(stages), int(sequences), options.product), options.gpus)
 
 
 if __name__ == "__main__":

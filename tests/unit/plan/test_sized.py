@@ -116,7 +116,7 @@ def test_the_arithmetic_is_told() -> None:
         f"Stage 1 holds 65.7 GiB of weights and 4.7 GiB of KV cache of 80 GiB ({H100}): 3 requests of 8192 tokens at "
         "once.",
         "80 layers cut into 40 and 40, as vLLM would by itself; stage 1 is the slowest: a step of 32 sequences per stage takes 51.6 ms by prediction (estimated: the H200's measured share of the datasheet's 3.35 TB/s and "
-        "990 TFLOP/s).",
+        "990 TFLOP/s; six steps measured on one were within 4 %).",
         f"Each stage runs on a node of its own ({', '.join(node.name for node in machines(3, 1, H100, 80))} or "
         f"{machines(4, 1, H100, 80)[3].name}).",
         "2 stages x 1 GPU = 2 of nvidia.com/gpu per replica.",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from rayspan.plan.gpus import UNKNOWN, gpu
+from rayspan.plan.gpus import UNKNOWN, Gpu, gpu
 from rayspan.plan.model_facts import model_facts
 from rayspan.plan.stage_time import (
     load_seconds,
@@ -47,12 +47,18 @@ def weights_of(row: dict[str, Any]) -> Weights:
     return facts.weights
 
 
-def predicted_ms(row: dict[str, Any]) -> tuple[float, bool]:
+def predicted_ms(row: dict[str, Any], on: Gpu = H200) -> tuple[float, bool]:
     """Of a row, and whether the stages clearly decide it and not the floor."""
     layers = row["layers"]
-    stages = stage_seconds(work(weights_of(row), 0, 0, row["sequences"]), [H200] * len(layers), 1, layers)
-    floor = H200.single_seconds if len(layers) == 1 else H200.floor_seconds
-    return step_seconds(stages, [H200] * len(layers)) * 1e3, max(stages) > CLEAR * floor
+    stages = stage_seconds(work(weights_of(row), 0, 0, row["sequences"]), [on] * len(layers), 1, layers)
+    floor = on.single_seconds if len(layers) == 1 else on.floor_seconds
+    return step_seconds(stages, [on] * len(layers)) * 1e3, max(stages) > CLEAR * floor
+
+
+def test_a_row_by_the_datasheet_held_on_the_gpu_that_there_was() -> None:
+    for row in MEASURED["h100"]:
+        predicted, _ = predicted_ms(row, gpu("NVIDIA-H100-80GB-HBM3"))
+        assert abs(predicted / row["step_ms"] - 1) < 0.04, row
 
 
 def errors(rows: list[dict[str, Any]]) -> list[float]:
