@@ -42,8 +42,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """An API server of these tests' own, with the CRDs of this checkout and those of KubeRay in the cluster."""
     kuberay = kuberay_crds()
     before = os.environ.get("KUBECONFIG")
-    with api_server(tmp_path_factory.mktemp("server")) as kubeconfig:
-        os.environ["KUBECONFIG"] = str(kubeconfig)
+    with api_server(tmp_path_factory.mktemp("server")) as server:
+        os.environ["KUBECONFIG"] = str(server.kubeconfig)
         install(*kuberay, *(yaml.safe_load(path.read_text()) for path in CRDS.glob("*.yaml")))
         kubectl("create", "-f", "-", stdin=json.dumps(GPU_NODE))
         yield
@@ -80,7 +80,7 @@ def install(*crds: dict[str, Any]) -> None:
     for one in crds:
         kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(one))
     for one in crds:
-        until("the CRD is served", lambda: exists(one["spec"]["names"]["plural"], "-A"))  # noqa: B023  # called here
+        until("the CRD is served", lambda: exists(one["spec"]["names"]["plural"], "-A"), seconds=120)  # noqa: B023  # called here
 
 
 @pytest.fixture

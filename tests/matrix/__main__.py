@@ -1,0 +1,115 @@
+"""``python -m tests.matrix``: all points, or those of one scenario or fault."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+
+from tests.api.conftest import GPU_NODE, install, kuberay_crds
+from tests.api.server import api_server
+from tests.conftest import CRDS
+from tests.kubectl import kubectl
+from tests.matrix.faults import RESTARTED
+from tests.matrix.lab import Lab, lab
+from tests.matrix.points import Point, Reference, Result, points, run, undisturbed
+from tests.matrix.scenarios import SCENARIOS
+
+TRIES = 3
+"""Runs of a point whose fault did not strike: the last writes of two runs need not be the same."""
+
+
+def main() -> int:
+    """Run them; the exit code says whether all passed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.matrix")
+    parser.add_argument("--scenario", choices=SCENARIOS, help="only this one")
+    parser.add_argument("--fault", help="only faults whose name begins with this")
+    parser.add_argument("--jobs", type=int, default=8, help="points at the same time")
+    options = parser.parse_args()
+    # Not removed at the end: the operators' logs are in it.
+    folder = Path(tempfile.mkdtemp(prefix="rayspan-matrix-"))
+    kuberay = kuberay_crds()
+    with api_server(folder) as server:
+        os.environ["KUBECONFIG"] = str(server.kubeconfig)
+        install(*kuberay, *(yaml.safe_load(path.read_text()) for path in CRDS.glob("*.yaml")))
+        for name in ("gpu-a", "gpu-b"):
+            metadata = {"name": name, "labels": {"kubernetes.io/hostname": name}}
+            kubectl("create", "-f", "-", stdin=json.dumps({**GPU_NODE, "metadata": metadata}))
+
+        async def all_of_it() -> list[Result]:
+            async with lab(server.kubeconfig, folder, server.restart) as place:
+                return await matrix(place, options.scenario, options.fault or "", options.jobs)
+
+        results = asyncio.run(all_of_it())
+    print(table(results))
+    return int(any(one.problem for one in results))
+
+
+async def matrix(place: Lab, scenario: str | None, fault: str, jobs: int) -> list[Result]:
+    """All points; those that restart the API server last and among themselves, for it is everybody's."""
+    names = [scenario] if scenario else list(SCENARIOS)
+    found = await asyncio.gather(*(undisturbed(place, name) for name in names))
+    references = dict(zip(names, found, strict=True))
+    for name, reference in references.items():
+        print(f"{name}: {len(reference.writes)} writes: {', '.join(reference.writes)}")
+    chosen = [one for name in names for one in points(name, references[name]) if one.fault.startswith(fault)]
+    calm = [one for one in chosen if one.fault != RESTARTED]
+    restarts = [one for one in chosen if one.fault == RESTARTED]
+    print(f"{len(chosen)} points", flush=True)
+    return [
+        *await _run_all(place, calm, references, jobs),
+        *await _run_all(place, restarts, references, jobs),
+    ]
+
+
+async def _run_all(
+    place: Lab, chosen: list[Point], references: dict[str, Reference], jobs: int
+) -> list[Result]:
+    seats, began, done = asyncio.Semaphore(jobs), time.monotonic(), 0
+
+    async def one(point: Point) -> Result:
+        nonlocal done
+        async with seats:
+            for _ in range(TRIES):
+                result = await run(place, point, references[point.scenario])
+                if result.reached or result.problem:
+                    break
+        done += 1
+        if result.problem:
+            print(f"FAILED {point} ({result.log})\n{result.problem}", flush=True)
+        elif not result.reached:
+            print(f"not reached: {point}", flush=True)
+        if done % 20 == 0:
+            print(f"{done} of {len(chosen)} after {time.monotonic() - began:.0f} s", flush=True)
+        return result
+
+    return list(await asyncio.gather(*(one(point) for point in chosen)))
+
+
+def table(results: Iterable[Result]) -> str:
+    """One row per scenario and fault, and the sum. A point whose fault did not strike is none."""
+    rows = ["| scenario | fault | points | passed | p50 s | max s |", "|---|---|---|---|---|---|"]
+    groups: dict[tuple[str, str], list[Result]] = {}
+    for one in results:
+        if one.reached or one.problem:
+            groups.setdefault((one.point.scenario, one.point.fault), []).append(one)
+            groups.setdefault(("all", "all"), []).append(one)
+    groups[("all", "all")] = groups.pop(("all", "all"), [])
+    for (scenario, fault), found in groups.items():
+        passed = [one.seconds for one in found if not one.problem]
+        times = f"{statistics.median(passed):.1f} | {max(passed):.1f}" if passed else "- | -"
+        rows.append(f"| {scenario} | {fault} | {len(found)} | {len(passed)} | {times} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
