@@ -62,6 +62,9 @@ async def matrix(place: Lab, scenario: str | None, fault: str, jobs: int) -> lis
     for name, reference in references.items():
         print(f"{name}: {len(reference.writes)} writes: {', '.join(reference.writes)}")
     chosen = [one for name in names for one in points(name, references[name]) if one.fault.startswith(fault)]
+    # Fault by fault through all scenarios, so that a run that is cut short has seen of everything.
+    faults = list(dict.fromkeys(one.fault for one in chosen))
+    chosen.sort(key=lambda one: faults.index(one.fault))
     calm = [one for one in chosen if one.fault != RESTARTED]
     restarts = [one for one in chosen if one.fault == RESTARTED]
     print(f"{len(chosen)} points", flush=True)
@@ -84,12 +87,13 @@ async def _run_all(
                 if result.reached or result.problem:
                     break
         done += 1
+        word = "FAILED" if result.problem else "passed" if result.reached else "not reached"
+        print(
+            f"{done}/{len(chosen)} {time.monotonic() - began:.0f} s: {word}, {result.seconds:.1f} s: {point}",
+            flush=True,
+        )
         if result.problem:
-            print(f"FAILED {point} ({result.log})\n{result.problem}", flush=True)
-        elif not result.reached:
-            print(f"not reached: {point}", flush=True)
-        if done % 20 == 0:
-            print(f"{done} of {len(chosen)} after {time.monotonic() - began:.0f} s", flush=True)
+            print(f"{result.log}\n{result.problem}", flush=True)
         return result
 
     return list(await asyncio.gather(*(one(point) for point in chosen)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ MASTER_KEY: Final = "00" * 32
 API_SECONDS: Final = 6.0
 """The operator's time-out for one request. Its default of 20 s would only make these runs longer."""
 RESYNC_SECONDS: Final = 10.0
+"""How often the operator looks for deployments that no event told of: 300 s by default."""
 RESTART_SECONDS: Final = 0.3
 """From the operator's end to its next start."""
 GATHER_SECONDS: Final = 3.0
@@ -96,7 +98,7 @@ class Lab:
     async def place(self, label: str) -> AsyncIterator[Place]:
         """A new place with an operator that runs; nothing of it is left afterwards, but its log."""
         self._places += 1
-        name = f"matrix-{self._places}"
+        name = f"matrix-{secrets.token_hex(4)}"
         folder = self.folder / name
         folder.mkdir()
         (folder / "point").write_text(f"{label}\n")
@@ -132,6 +134,7 @@ class Lab:
             listen_port=0,
             metrics_port=0,
             api_timeout_seconds=API_SECONDS,
+            resync_seconds=RESYNC_SECONDS,
         )
 
         async def delete() -> None:

@@ -16,7 +16,7 @@ from tests.matrix.proxy import Fault
 from tests.matrix.scenarios import SCENARIOS, Scenario
 from tests.matrix.state import State, difference, told_too_often
 
-SETTLE_SECONDS: Final = 120.0
+SETTLE_SECONDS: Final = 240.0
 """What a step may take. The slowest fault, an answer that never comes, costs the operator's time-out and pause."""
 STABLE_SECONDS: Final = 4.0
 """How long nothing may be written for an undisturbed step to be over: more than a pause between two passes."""

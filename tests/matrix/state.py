@@ -20,8 +20,9 @@ from rayspan.cluster import tokens
 from rayspan.cluster.client import APPLIED
 
 from tests.matrix.api import Api, Object
+from tests.matrix.scenarios import KIND
 
-PLURALS: Final = ("llmdeployments", "rayservices", "rayclusters", "jobs", "secrets", "pods", "services")
+PLURALS: Final = (KIND, "rayservices", "rayclusters", "jobs", "secrets", "pods", "services")
 _OF_METADATA: Final = ("name", "labels", "annotations", "finalizers")
 _LEFT_OUT: Final = frozenset(
     {"lastTransitionTime", "since", "observedAt", "creationTimestamp", "startTime", "lastFailure"}
@@ -40,28 +41,30 @@ class Namespace:
         self._prefix, self._master_key = prefix, master_key
 
     async def state(self, like: State | None = None) -> State:
-        """The state; like: it is enough to know that it is another one than this."""
+        """The state; like: of another one than this only as much as shows that it is another."""
         found: dict[str, list[Object]] = {}
         for plural in PLURALS:
             found[plural] = await self.api.list(self.name, plural)
-            names = sorted(f"{plural}/{one['metadata']['name']}" for one in found[plural])
-            if like is not None and names != sorted(key for key in like if key.startswith(f"{plural}/")):
-                return {"unlike": names}
+            if like is not None and not self._alike(plural, found[plural], like):
+                return {f"not as {plural} are": ""}
         owners = {
             one["metadata"]["uid"]: f"{plural}/{one['metadata']['name']}"
             for plural, things in found.items()
             for one in things
         }
-        state = {
+        return {
             f"{plural}/{one['metadata']['name']}": self._normal(plural, one, owners)
             for plural, things in found.items()
             for one in things
         }
-        text = (
-            json.dumps(state, sort_keys=True).replace(self.name, "NAMESPACE").replace(self._prefix, "ADDRESS")
-        )
-        compared: State = json.loads(text)
-        return compared
+
+    def _alike(self, plural: str, things: list[Object], like: State) -> bool:
+        if plural == KIND:  # first of all, and without owners
+            return all(
+                like.get(f"{KIND}/{one['metadata']['name']}") == self._normal(KIND, one, {}) for one in things
+            )
+        names = {f"{plural}/{one['metadata']['name']}" for one in things}
+        return names == {key for key in like if key.startswith(f"{plural}/")}
 
     async def events(self) -> Counter[str]:
         """How often each event was told."""
@@ -87,7 +90,8 @@ class Namespace:
             rest["data"] = self._tokens(metadata, thing.get("data") or {})
         if plural == "jobs":
             rest.pop("status", None)
-        whole: Object = _compared({"metadata": kept, **rest})
+        text = json.dumps(_compared({"metadata": kept, **rest}))
+        whole: Object = json.loads(text.replace(self.name, "NAMESPACE").replace(self._prefix, "ADDRESS"))
         return whole
 
     def _tokens(self, metadata: Object, data: Object) -> Object:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -22,6 +23,8 @@ from tests.matrix.proxy import Proxy
 
 PACE_SECONDS: Final = 0.4
 QUIET_SECONDS: Final = 0.4
+IDLE_SECONDS: Final = 2.0
+"""Between two looks while there is nothing to do and the operator writes nothing."""
 
 _JOB: Final = "batch.kubernetes.io/job-name"
 _HEAD: Final = "headgroup"
@@ -47,13 +50,15 @@ class World:
         app = web.Application()
         app.router.add_get("/api/serve/applications/", self._applications)
         app.router.add_get("/api/v0/{table}", self._rows)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        runner, looked_at = web.AppRunner(app, access_log=None, shutdown_timeout=0.1), 0.0
         await runner.setup()
         try:
             await web.TCPSite(runner, f"{self.prefix}.1", self.dashboard_port).start()
             while True:
                 await asyncio.sleep(PACE_SECONDS)
-                if self.proxy.quiet(QUIET_SECONDS):
+                wrote_at, rested = self.proxy.wrote_at, time.monotonic() - looked_at > IDLE_SECONDS
+                if self.proxy.quiet(QUIET_SECONDS) and (not self.idle or rested or wrote_at > looked_at):
+                    looked_at = time.monotonic()
                     self.idle = not await self._act()
         finally:
             await runner.cleanup()
