@@ -12,7 +12,7 @@ export KUBECONFIG := $(CACHE)/cluster/kubeconfig
 export PATH := $(CACHE)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help cluster cluster-down images install demo run test lint types unit api serving e2e e2e-long baseline split path faults crds scan sbom licences release golden env serving-env programs clean
+.PHONY: help cluster cluster-down images install demo run test lint types unit api serving e2e e2e-long baseline split path faults fault-matrix crds scan sbom licences release golden env serving-env programs clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ path: serving-env ## What the serving path adds to an engine, beside the vLLM ro
 
 faults: serving-env ## Faults made on purpose on the real Ray Serve, and the verdict found for each
 	@$(BESIDE_RAY) tests/faults/lab.py $(OPTIONS)
+
+fault-matrix: env programs ## The operator with one thing broken at a time between it and its API server; OPTIONS="--scenario S --fault F"
+	@$(RUN) python -m tests.matrix $(OPTIONS)
 
 crds: env ## Write all generated files anew: the CRD, its copy in the chart, the reference
 	@$(RUN) python -m docs.generate

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
+import random
+import signal
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
 
-from tests.api.conftest import GPU_NODE, install, kuberay_crds
+from tests.api.conftest import install, kuberay_crds, node
 from tests.api.server import api_server
 from tests.conftest import CRDS
-from tests.kubectl import kubectl
+from tests.kubectl import apply
 from tests.matrix.faults import RESTARTED
 from tests.matrix.lab import Lab, lab
 from tests.matrix.points import Point, Reference, Result, points, run, undisturbed
@@ -42,44 +44,48 @@ def main() -> int:
         os.environ["KUBECONFIG"] = str(server.kubeconfig)
         install(*kuberay, *(yaml.safe_load(path.read_text()) for path in CRDS.glob("*.yaml")))
         for name in ("gpu-a", "gpu-b"):
-            metadata = {"name": name, "labels": {"kubernetes.io/hostname": name}}
-            kubectl("create", "-f", "-", stdin=json.dumps({**GPU_NODE, "metadata": metadata}))
+            apply(node(name))
 
-        async def all_of_it() -> list[Result]:
+        results: list[Result] = []
+
+        async def all_of_it() -> None:
+            if (task := asyncio.current_task()) is not None:
+                asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
             async with lab(server.kubeconfig, folder, server.restart) as place:
-                return await matrix(place, options.scenario, options.fault or "", options.jobs)
+                await matrix(place, options.scenario, options.fault or "", options.jobs, results)
 
-        results = asyncio.run(all_of_it())
+        with suppress(asyncio.CancelledError):
+            asyncio.run(all_of_it())
     print(table(results))
     return int(any(one.problem for one in results))
 
 
-async def matrix(place: Lab, scenario: str | None, fault: str, jobs: int) -> list[Result]:
-    """All points; those that restart the API server last and among themselves, for it is everybody's."""
+async def matrix(place: Lab, scenario: str | None, fault: str, jobs: int, results: list[Result]) -> None:
+    """All points, whose results are added to a list.
+
+    Those that restart the API server come last and are among themselves, for it is everybody's.
+    """
     names = [scenario] if scenario else list(SCENARIOS)
     found = await asyncio.gather(*(undisturbed(place, name) for name in names))
     references = dict(zip(names, found, strict=True))
     for name, reference in references.items():
         print(f"{name}: {len(reference.writes)} writes: {', '.join(reference.writes)}")
     chosen = [one for name in names for one in points(name, references[name]) if one.fault.startswith(fault)]
-    # Fault by fault through all scenarios, so that a run that is cut short has seen of everything.
-    faults = list(dict.fromkeys(one.fault for one in chosen))
-    chosen.sort(key=lambda one: faults.index(one.fault))
+    # The same order each time, and no one's own: a run that is cut short has seen of everything.
+    random.Random(0).shuffle(chosen)
     calm = [one for one in chosen if one.fault != RESTARTED]
     restarts = [one for one in chosen if one.fault == RESTARTED]
     print(f"{len(chosen)} points", flush=True)
-    return [
-        *await _run_all(place, calm, references, jobs),
-        *await _run_all(place, restarts, references, jobs),
-    ]
+    for together in (calm, restarts):
+        await _run_all(place, together, references, jobs, results)
 
 
 async def _run_all(
-    place: Lab, chosen: list[Point], references: dict[str, Reference], jobs: int
-) -> list[Result]:
+    place: Lab, chosen: list[Point], references: dict[str, Reference], jobs: int, results: list[Result]
+) -> None:
     seats, began, done = asyncio.Semaphore(jobs), time.monotonic(), 0
 
-    async def one(point: Point) -> Result:
+    async def one(point: Point) -> None:
         nonlocal done
         async with seats:
             for _ in range(TRIES):
@@ -94,9 +100,9 @@ async def _run_all(
         )
         if result.problem:
             print(f"{result.log}\n{result.problem}", flush=True)
-        return result
+        results.append(result)
 
-    return list(await asyncio.gather(*(one(point) for point in chosen)))
+    await asyncio.gather(*(one(point) for point in chosen))
 
 
 def table(results: Iterable[Result]) -> str:

@@ -19,7 +19,8 @@ from tests.matrix.state import State, difference, told_too_often
 SETTLE_SECONDS: Final = 240.0
 """What a step may take. The slowest fault, an answer that never comes, costs the operator's time-out and pause."""
 STABLE_SECONDS: Final = 4.0
-"""How long nothing may be written for an undisturbed step to be over: more than a pause between two passes."""
+STABLE_PASSES: Final = 3
+"""For how long, and how many passes, nothing may be written for an undisturbed step to be over."""
 REST_SECONDS: Final = 1.0
 """How long a disturbed step's state has to stay as it should be."""
 LATE_SECONDS: Final = 4.0
@@ -164,14 +165,20 @@ async def _struck(fault: Fault, seconds: float) -> bool:
 
 
 async def _stable(place: Place) -> None:
-    """Wait until neither the operator nor the world has anything to do."""
-    since, deadline = time.monotonic(), time.monotonic() + SETTLE_SECONDS
-    while time.monotonic() - since < STABLE_SECONDS:
-        if not place.world.idle or not place.proxy.quiet(STABLE_SECONDS) or not place.looked():
-            since = time.monotonic()
-        if time.monotonic() > deadline:
+    """Wait until neither the operator nor the world has had anything to do for some passes."""
+    began = changed_at = time.monotonic()
+    looks = place.proxy.looks
+    while (
+        time.monotonic() - changed_at < STABLE_SECONDS
+        or place.proxy.looks - looks < STABLE_PASSES
+        or place.world.idle_at < changed_at
+    ):
+        await asyncio.sleep(0.1)
+        last = max(began, place.proxy.wrote_at, place.world.acted_at)
+        if last > changed_at:
+            changed_at, looks = last, place.proxy.looks
+        if time.monotonic() - began > SETTLE_SECONDS:
             raise _Unsettled("the undisturbed run does not come to an end")
-        await asyncio.sleep(0.2)
 
 
 async def _settled(place: Place, wanted: State) -> float:

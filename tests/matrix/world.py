@@ -40,8 +40,9 @@ class World:
     prefix: str
     """First three bytes of the addresses of its pods, which are this machine's own."""
     dashboard_port: int
-    idle: bool = False
-    """Whether the last look found nothing to do."""
+    acted_at: float = 0.0
+    idle_at: float = 0.0
+    """When the last look began that found nothing to do."""
     _service: Object | None = None
     _pods: dict[str, Object] = field(default_factory=dict)
 
@@ -50,16 +51,20 @@ class World:
         app = web.Application()
         app.router.add_get("/api/serve/applications/", self._applications)
         app.router.add_get("/api/v0/{table}", self._rows)
-        runner, looked_at = web.AppRunner(app, access_log=None, shutdown_timeout=0.1), 0.0
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         try:
             await web.TCPSite(runner, f"{self.prefix}.1", self.dashboard_port).start()
             while True:
                 await asyncio.sleep(PACE_SECONDS)
-                wrote_at, rested = self.proxy.wrote_at, time.monotonic() - looked_at > IDLE_SECONDS
-                if self.proxy.quiet(QUIET_SECONDS) and (not self.idle or rested or wrote_at > looked_at):
-                    looked_at = time.monotonic()
-                    self.idle = not await self._act()
+                now, since = time.monotonic(), max(self.acted_at, self.proxy.wrote_at)
+                if self.proxy.quiet(QUIET_SECONDS) and (
+                    self.idle_at < since or now - self.idle_at > IDLE_SECONDS
+                ):
+                    if await self._act():
+                        self.acted_at = time.monotonic()
+                    else:
+                        self.idle_at = now
         finally:
             await runner.cleanup()
 
