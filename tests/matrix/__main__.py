@@ -11,7 +11,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -83,26 +83,38 @@ async def matrix(place: Lab, scenario: str | None, fault: str, jobs: int, result
 async def _run_all(
     place: Lab, chosen: list[Point], references: dict[str, Reference], jobs: int, results: list[Result]
 ) -> None:
-    seats, began, done = asyncio.Semaphore(jobs), time.monotonic(), 0
+    began, waiting, count = time.monotonic(), list(chosen), len(chosen)
 
-    async def one(point: Point) -> None:
-        nonlocal done
-        async with seats:
-            for _ in range(TRIES):
-                result = await run(place, point, references[point.scenario])
-                if result.reached or result.problem:
-                    break
-        done += 1
+    def told(result: Result) -> None:
+        results.append(result)
         word = "FAILED" if result.problem else "passed" if result.reached else "not reached"
-        print(
-            f"{done}/{len(chosen)} {time.monotonic() - began:.0f} s: {word}, {result.seconds:.1f} s: {point}",
-            flush=True,
-        )
+        after = f"{count - len(waiting)}/{count} {time.monotonic() - began:.0f} s"
+        print(f"{after}: {word}, {result.seconds:.1f} s: {result.point}", flush=True)
         if result.problem:
             print(f"{result.log}\n{result.problem}", flush=True)
-        results.append(result)
 
-    await asyncio.gather(*(one(point) for point in chosen))
+    async def work() -> None:
+        while waiting:
+            await _run_some(place, waiting, references, told)
+
+    await asyncio.gather(*(work() for _ in range(jobs)))
+
+
+async def _run_some(
+    lab: Lab, waiting: list[Point], references: dict[str, Reference], told: Callable[[Result], None]
+) -> None:
+    """Points of the scenario that is next, by one operator, until one fails or leaves nothing to go on with."""
+    scenario = waiting[0].scenario
+    async with lab.place() as place:
+        while point := next((one for one in waiting if one.scenario == scenario), None):
+            waiting.remove(point)
+            for _ in range(TRIES):
+                result = await run(lab, place, point, references[scenario])
+                if result.reached or result.problem or not SCENARIOS[scenario].armed:
+                    break
+            told(result)
+            if result.problem or not SCENARIOS[scenario].armed:
+                return
 
 
 def table(results: Iterable[Result]) -> str:

@@ -64,7 +64,14 @@ class Place:
     hands: Hands
     looks_before: int = 0
     """Of the proxy, when the operator that runs now was started."""
+    prepared: bool = False
+    """Whether the steps before a fault are done."""
     starting: asyncio.Task[None] | None = None
+
+    def note(self, label: str) -> None:
+        """Write into the operator's log what is run next."""
+        with self.operator.log.open("a") as log:
+            log.write(f"--- {label}\n")
 
     def kill(self) -> None:
         """Kill the operator, and have another one started."""
@@ -95,13 +102,12 @@ class Lab:
     _places: int = 0
 
     @asynccontextmanager
-    async def place(self, label: str) -> AsyncIterator[Place]:
+    async def place(self) -> AsyncIterator[Place]:
         """A new place with an operator that runs; nothing of it is left afterwards, but its log."""
         self._places += 1
         name = f"matrix-{secrets.token_hex(4)}"
         folder = self.folder / name
         folder.mkdir()
-        (folder / "point").write_text(f"{label}\n")
         # Addresses of pods: this machine's own loopback, so that Ray's dashboard can be there.
         prefix = f"127.{64 + self._places // 250}.{1 + self._places % 250}"
         await self.api.create_namespace(name)

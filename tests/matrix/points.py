@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,8 +12,8 @@ from typing import Final
 from tests.matrix import faults
 from tests.matrix.lab import Lab, Place
 from tests.matrix.proxy import Fault
-from tests.matrix.scenarios import SCENARIOS, Scenario
-from tests.matrix.state import State, difference, told_too_often
+from tests.matrix.scenarios import SCENARIOS
+from tests.matrix.state import State, difference
 
 SETTLE_SECONDS: Final = 240.0
 """What a step may take. The slowest fault, an answer that never comes, costs the operator's time-out and pause."""
@@ -25,7 +24,6 @@ REST_SECONDS: Final = 1.0
 """How long a disturbed step's state has to stay as it should be."""
 LATE_SECONDS: Final = 4.0
 """How long to wait for a fault that did not strike: an event is written after the last change of the state."""
-_TOLD_FAULTS: Final = ("409", "429", "500")
 
 
 @dataclass
@@ -37,7 +35,6 @@ class Reference:
     writes: list[str] = field(default_factory=list)
     """From the armed step on."""
     routes: list[str] = field(default_factory=list)
-    events: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ class Result:
     """Whether the fault struck at all."""
     problem: str | None
     seconds: float
-    """From the fault, or the owner's last step if that was later, to the state as it should be."""
+    """From the fault to the end of the step in which it struck: the state as it should be."""
     log: str
 
 
@@ -106,7 +103,8 @@ def points(scenario: str, reference: Reference) -> Iterator[Point]:
 async def undisturbed(lab: Lab, name: str) -> Reference:
     """The run that all others are compared with."""
     found, scenario = Reference(), SCENARIOS[name]
-    async with lab.place(f"{name}, undisturbed") as place:
+    async with lab.place() as place:
+        place.note(f"{name}, undisturbed")
         for number, act in enumerate(scenario.steps):
             if number == scenario.armed:
                 place.proxy.arm(Fault())
@@ -114,48 +112,50 @@ async def undisturbed(lab: Lab, name: str) -> Reference:
             await _stable(place)
             found.states.append(await place.namespace.state())
         found.writes, found.routes = list(place.proxy.writes), list(place.proxy.routes)
-        found.events = await place.namespace.events()
     if not found.writes:
         raise RuntimeError(f"the operator wrote nothing in the undisturbed run: {place.operator.log}")
     return found
 
 
-async def run(lab: Lab, point: Point, reference: Reference) -> Result:
-    """One point."""
-    scenario = SCENARIOS[point.scenario]
-    async with lab.place(str(point)) as place:
-        try:
-            fault, seconds = await _steps(lab, place, point, scenario, reference)
-        except _Unsettled as error:
-            return Result(point, True, str(error), SETTLE_SECONDS, str(place.operator.log))
-        more = int(point.fault in _TOLD_FAULTS)
-        often = told_too_often(await place.namespace.events(), reference.events, more)
-        problem = "\n".join(["told too often:", *often]) if often and not point.vanishes else None
-        return Result(point, fault.struck.is_set(), problem, seconds, str(place.operator.log))
+async def run(lab: Lab, place: Place, point: Point, reference: Reference) -> Result:
+    """One point, at a new place or at one where another point of the scenario was run and passed."""
+    place.note(str(point))
+    log = str(place.operator.log)
+    try:
+        fault, seconds = await _steps(lab, place, point, reference)
+    except _Unsettled as error:
+        return Result(point, True, str(error), SETTLE_SECONDS, log)
+    finally:
+        place.proxy.disarm()
+    often = place.proxy.told.too_often()
+    problem = "\n".join(["told too often:", *often]) if often else None
+    return Result(point, fault.struck.is_set(), problem, seconds, log)
 
 
 class _Unsettled(Exception):
     """It did not come to the state that it should."""
 
 
-async def _steps(
-    lab: Lab, place: Place, point: Point, scenario: Scenario, reference: Reference
-) -> tuple[Fault, float]:
-    fault, acted_at, settled_at = Fault(), 0.0, 0.0
-    for number, act in enumerate(scenario.steps):
+async def _steps(lab: Lab, place: Place, point: Point, reference: Reference) -> tuple[Fault, float]:
+    """Do them. The fault, and the seconds from where it struck to the end of that step."""
+    fault, seconds, scenario = Fault(), 0.0, SCENARIOS[point.scenario]
+    for number in range(scenario.armed if place.prepared else 0, len(scenario.steps)):
         if number == scenario.armed:
+            place.prepared = True
             fault = point.make(place.hands)
             place.proxy.arm(fault)
-        await act(lab.api, place.namespace.name)
-        acted_at = time.monotonic()
-        wanted = reference.states[number]
+        struck_before = fault.struck.is_set()
+        await scenario.steps[number](lab.api, place.namespace.name)
+        wanted = {} if point.vanishes else reference.states[number]
         if point.vanishes:
             await _struck(fault, SETTLE_SECONDS)
-            wanted = {}
         settled_at = await _settled(place, wanted)
-    if not fault.struck.is_set() and await _struck(fault, LATE_SECONDS):
-        settled_at = await _settled(place, wanted)
-    return fault, settled_at - max(acted_at, fault.struck_at)
+        last = number == len(scenario.steps) - 1
+        if last and not fault.struck.is_set() and await _struck(fault, LATE_SECONDS):
+            settled_at = await _settled(place, wanted)
+        if fault.struck.is_set() and not struck_before:
+            seconds = max(0.0, settled_at - fault.struck_at)
+    return fault, seconds
 
 
 async def _struck(fault: Fault, seconds: float) -> bool:

@@ -7,6 +7,7 @@ above TLS. A request whose operator goes away is dropped, as by an API server.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from dataclasses import dataclass, field
 import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict, MultiMapping
+
+from tests.matrix.told import Told
 
 _NOT_PASSED_ON = frozenset({"host", "connection", "transfer-encoding", "content-length", "keep-alive"})
 
@@ -92,6 +95,7 @@ class Proxy:
     looks: int = 0
     """Reads of LLMDeployments, in all."""
     wrote_at: float = 0.0
+    told: Told = field(default_factory=Told)
 
     def __post_init__(self) -> None:
         self._remembered: dict[str, Answer] = {}
@@ -115,6 +119,10 @@ class Proxy:
         self.fault, self._armed = fault, True
         self.writes.clear()
         self.routes.clear()
+
+    def disarm(self) -> None:
+        """Nothing goes wrong any more, and what is read is remembered."""
+        self.fault, self._armed = Fault(), False
 
     def quiet(self, seconds: float) -> bool:
         """Whether the operator wrote nothing for some time."""
@@ -148,6 +156,8 @@ class Proxy:
                 answer = await self.fault.before(call) or await self._passed_on(request, body)
                 if call.verb in ("GET", "LIST") and not self._armed:
                     self._remembered[call.url] = answer
+                if call.write and answer.status < 300:
+                    self.told.note(call.plural, json.loads(answer.body))
                 answer = await self.fault.after(call, answer, self._remembered.get(call.url))
             finally:
                 if call.write:

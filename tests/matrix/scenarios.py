@@ -48,25 +48,30 @@ def change(**spec: Any) -> Act:
 
 @dataclass(frozen=True)
 class Scenario:
-    """Some steps; faults strike from one of them on."""
+    """Some steps; faults strike from one of them on. Those from there lead back to where they began, if there are any
+    before: then several points can be run one after the other by the same operator."""
 
     steps: tuple[Act, ...]
     armed: int = 1
 
 
+_MOVED: Final = {
+    "parallelism": _stages("gpu-b", "gpu-a"),
+    "serving": {"podTemplate": {"metadata": {"labels": {"team": "a"}}}},
+}
+_MOVED_BACK: Final = {"parallelism": _stages("gpu-a", "gpu-b"), "serving": {"podTemplate": None}}
+
 SCENARIOS: Final = {
     "create": Scenario((create,), armed=0),
     "scale 1-2-1": Scenario((create, change(replicas=2), change(replicas=1))),
-    "engine argument": Scenario((create, change(engine={"args": {"max_model_len": 1024}}))),
-    "stages and labels": Scenario(
+    "engine argument": Scenario(
         (
             create,
-            change(
-                parallelism=_stages("gpu-b", "gpu-a"),
-                serving={"podTemplate": {"metadata": {"labels": {"team": "a"}}}},
-            ),
+            change(engine={"args": {"max_model_len": 1024}}),
+            change(engine={"args": {"max_model_len": 512}}),
         )
     ),
+    "stages and labels": Scenario((create, change(**_MOVED), change(**_MOVED_BACK))),
     "stop and start": Scenario((create, change(replicas=0), change(replicas=1))),
     "delete, anew": Scenario((create, delete, create)),
 }
