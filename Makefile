@@ -12,7 +12,7 @@ export KUBECONFIG := $(CACHE)/cluster/kubeconfig
 export PATH := $(CACHE)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help cluster cluster-down images install demo run test lint types unit api serving e2e e2e-long not-serving baseline split path percentiles faults faults-real crds scan sbom licences release golden env serving-env programs clean
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,6 +96,9 @@ faults: serving-env ## Faults made on purpose on the real Ray Serve, and the ver
 
 faults-real: serving-env ## Some of them on real vLLM
 	@$(BESIDE_RAY) tests/faults/real_engine.py $(OPTIONS)
+
+fault-matrix: env programs ## The operator with one thing broken at a time between it and its API server; OPTIONS="--scenario S --fault F"
+	@$(RUN) python -m tests.matrix $(OPTIONS)
 
 crds: env ## Write all generated files anew: the CRD, its copy in the chart, the reference
 	@$(RUN) python -m docs.generate

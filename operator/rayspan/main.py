@@ -23,6 +23,7 @@ from rayspan.leading import leadership
 from rayspan.reconcile import Reconcile
 from rayspan.render import RenderSettings
 from rayspan.report.input import Settings as ReportSettings
+from rayspan.resync import resync
 from rayspan.settings import Settings
 from rayspan.telemetry import Telemetry, configure_logs
 from rayspan.wakeups import Wakeups
@@ -88,10 +89,14 @@ async def _work(
         _log_in(registry, settings)
         # Beside kopf, which would wait for the loops before it ends.
         ending = asyncio.create_task(_stop_with(stop, wakeups))
+        finding = asyncio.create_task(
+            resync(client, settings.watch_namespaces, wakeups, settings.resync_seconds)
+        )
         try:
             await watch(registry, settings, client, stop)
         finally:
             ending.cancel()
+            finding.cancel()
             await wakeups.stop()
             await client.close()
 

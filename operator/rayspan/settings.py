@@ -71,6 +71,10 @@ class Settings:
     """Pause between two passes over a deployment that is Ready. A dead stage has to be seen within 30 s: two
     of these and a probe."""
 
+    resync_seconds: float = 300.0
+    """Pause between two lists of all LLMDeployments, for one that no watch event told of. Long, because watches lose
+    no event by themselves."""
+
     patience: float = 20.0
     """The pause of an unsettled deployment grows to the time since a condition changed divided by this, up to
     ``calm_seconds``: what has not come in minutes is not missed by seconds, and pods' events cut every pause short."""

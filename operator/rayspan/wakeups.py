@@ -57,6 +57,11 @@ class Wakeups:
         if key not in self._tasks:
             self._tasks[key] = asyncio.create_task(self._loop(key), name=f"{namespace}/{name}")
 
+    def begin(self, namespace: str, name: str) -> None:
+        """Have a deployment looked at that no event told of; one that has a loop looks by itself."""
+        if (namespace, name) not in self._tasks:
+            self.wake(namespace, name)
+
     async def stop(self) -> None:
         """End all loops, wherever they are, and begin none any more: the next start begins afresh."""
         self._stopped = True

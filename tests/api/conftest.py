@@ -23,18 +23,20 @@ from tests.kubectl import Refused, apply, get, kubectl
 
 IMAGE = "localhost/rayspan/no-such-image:1"
 """Pods of these tests never start: what the operator writes is what is looked at."""
-
-
-GPU_NODE: Final = {
-    "apiVersion": "v1",
-    "kind": "Node",
-    "metadata": {"name": "gpu-a", "labels": {"kubernetes.io/hostname": "gpu-a"}},
-    "status": {
-        "allocatable": {"cpu": "64", "memory": "512Gi", "nvidia.com/gpu": "64", "pods": "110"},
-        "conditions": [{"type": "Ready", "status": "True"}],
-    },
-}
 KUBERAY: Final = ("rayservices.ray.io", "rayclusters.ray.io")
+
+
+def node(name: str) -> dict[str, Any]:
+    """A node with GPUs."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}},
+        "status": {
+            "allocatable": {"cpu": "64", "memory": "512Gi", "nvidia.com/gpu": "64", "pods": "110"},
+            "conditions": [{"type": "Ready", "status": "True"}],
+        },
+    }
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -42,10 +44,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """An API server of these tests' own, with the CRDs of this checkout and those of KubeRay in the cluster."""
     kuberay = kuberay_crds()
     before = os.environ.get("KUBECONFIG")
-    with api_server(tmp_path_factory.mktemp("server")) as kubeconfig:
-        os.environ["KUBECONFIG"] = str(kubeconfig)
+    with api_server(tmp_path_factory.mktemp("server")) as running:
+        os.environ["KUBECONFIG"] = str(running.kubeconfig)
         install(*kuberay, *(yaml.safe_load(path.read_text()) for path in CRDS.glob("*.yaml")))
-        kubectl("create", "-f", "-", stdin=json.dumps(GPU_NODE))
+        kubectl("create", "-f", "-", stdin=json.dumps(node("gpu-a")))
         yield
     if before is None:
         del os.environ["KUBECONFIG"]
@@ -80,7 +82,7 @@ def install(*crds: dict[str, Any]) -> None:
     for one in crds:
         kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(one))
     for one in crds:
-        until("the CRD is served", lambda: exists(one["spec"]["names"]["plural"], "-A"))  # noqa: B023  # called here
+        until("the CRD is served", lambda: exists(one["spec"]["names"]["plural"], "-A"), seconds=120)  # noqa: B023  # called here
 
 
 @pytest.fixture

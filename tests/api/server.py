@@ -14,6 +14,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 TOKEN = "tests"
@@ -27,9 +28,44 @@ class Missing(Exception):
     """A program that is needed is not there."""
 
 
+class Process:
+    """One of the programs."""
+
+    def __init__(self, folder: Path, name: str, *arguments: str) -> None:
+        self.name = name
+        self._log, self._command = folder / f"{name}.log", [program(name), *arguments]
+        self._running: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it."""
+        with self._log.open("ab") as log:
+            self._running = subprocess.Popen(self._command, stdout=log, stderr=log)
+
+    def kill(self) -> None:
+        """Kill it, if it runs."""
+        if self._running is not None:
+            self._running.kill()
+            self._running.wait()
+            self._running = None
+
+
+@dataclass
+class ApiServer:
+    """One that runs."""
+
+    kubeconfig: Path
+    _process: Process
+
+    def restart(self) -> None:
+        """Kill it and start it again, on the same etcd; returns when it answers."""
+        self._process.kill()
+        self._process.start()
+        _wait(self.kubeconfig, self.kubeconfig.parent)
+
+
 @contextmanager
-def api_server(folder: Path) -> Iterator[Path]:
-    """Run it; gives its kubeconfig."""
+def api_server(folder: Path) -> Iterator[ApiServer]:
+    """Run it."""
     etcd, peer, secure = (free_port() for _ in range(3))
     _credentials(folder)
     kubeconfig = _kubeconfig(folder / "kubeconfig", secure, TOKEN)
@@ -50,12 +86,14 @@ def api_server(folder: Path) -> Iterator[Path]:
         ("kube-controller-manager", f"--kubeconfig={kubeconfig}", "--leader-elect=false", "--secure-port=0",
          "--controllers=garbage-collector-controller,namespace-controller"),
     )  # fmt: skip
+    processes = [Process(folder, *command) for command in commands]
     with ExitStack() as running:
-        for command in commands:
-            running.enter_context(_process(folder, *command))
-            if command[0] == "kube-apiserver":
+        for process in processes:
+            running.callback(process.kill)
+            process.start()
+            if process.name == "kube-apiserver":
                 _wait(kubeconfig, folder)
-        yield kubeconfig
+        yield ApiServer(kubeconfig, processes[1])
 
 
 def free_port() -> int:
@@ -73,17 +111,6 @@ def program(name: str) -> str:
     if found is None:
         raise Missing(f"{name} is neither on PATH nor at {cache}: run `make programs`")
     return found
-
-
-@contextmanager
-def _process(folder: Path, name: str, *arguments: str) -> Iterator[None]:
-    with (folder / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen([program(name), *arguments], stdout=log, stderr=log)
-    try:
-        yield
-    finally:
-        process.kill()
-        process.wait()
 
 
 def _wait(kubeconfig: Path, folder: Path) -> None:
