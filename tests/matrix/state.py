@@ -93,6 +93,13 @@ class Namespace:
         return {key: words.get(value, value) for key, value in data.items()}
 
 
+def unfinished(state: State) -> bool:
+    """Whether the garbage collector has still something to do."""
+    return any(
+        one["metadata"].get("leaving") or "gone" in one["metadata"]["owners"] for one in state.values()
+    )
+
+
 def difference(wanted: State, found: State) -> str:
     """The difference, line by line."""
     before, after = (json.dumps(one, indent=1, sort_keys=True).splitlines() for one in (wanted, found))
