@@ -53,7 +53,9 @@ class Namespace:
             for one in things
         }
         asked = found.pop("jobs")
-        state: State = {} if len(asked) < 2 else {"jobs": [one["metadata"]["name"] for one in asked]}
+        state: State = {}
+        if len(asked) > 1:
+            state["jobs"] = {"metadata": {"owners": [], "names": [one["metadata"]["name"] for one in asked]}}
         for plural, things in found.items():
             for one in things:
                 normal = self._normal(plural, one, owners)
