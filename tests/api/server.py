@@ -114,7 +114,7 @@ def program(name: str) -> str:
 
 
 def _wait(kubeconfig: Path, folder: Path) -> None:
-    ask = [program("kubectl"), f"--kubeconfig={kubeconfig}", "get", "namespace", "default"]
+    ask = [program("kubectl"), f"--kubeconfig={kubeconfig}", "get", "--raw", "/healthz"]
     deadline = time.monotonic() + 90
     while subprocess.run(ask, capture_output=True, check=False).returncode:
         if time.monotonic() > deadline:
