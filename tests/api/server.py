@@ -115,7 +115,7 @@ def program(name: str) -> str:
 
 def _wait(kubeconfig: Path, folder: Path) -> None:
     ask = [program("kubectl"), f"--kubeconfig={kubeconfig}", "get", "--raw", "/healthz"]
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 300
     while subprocess.run(ask, capture_output=True, check=False).returncode:
         if time.monotonic() > deadline:
             raise Missing((folder / "kube-apiserver.log").read_text()[-2000:])

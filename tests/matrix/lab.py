@@ -24,7 +24,7 @@ from tests.matrix.state import Namespace
 from tests.matrix.world import World
 
 MASTER_KEY: Final = "00" * 32
-API_SECONDS: Final = 6.0
+API_SECONDS: Final = 10.0
 """The operator's time-out for one request. Its default of 20 s would only make these runs longer."""
 RESYNC_SECONDS: Final = 10.0
 """How often the operator looks for deployments that no event told of: 300 s by default."""

@@ -96,10 +96,14 @@ class Namespace:
 
 
 def unfinished(state: State) -> bool:
-    """Whether the garbage collector has still something to do."""
-    return any(
+    """Whether the garbage collector has still something to do, or the operator."""
+    unseen = (
+        one.get("status", {}).get("observedGeneration") for key, one in state.items() if key.startswith(KIND)
+    )
+    left = any(
         one["metadata"].get("leaving") or "gone" in one["metadata"]["owners"] for one in state.values()
     )
+    return left or any(behind != 0 for behind in unseen)
 
 
 def difference(wanted: State, found: State) -> str:
