@@ -83,12 +83,12 @@ async def matrix(place: Lab, scenario: str | None, fault: str, jobs: int, result
 async def _run_all(
     place: Lab, chosen: list[Point], references: dict[str, Reference], jobs: int, results: list[Result]
 ) -> None:
-    began, waiting, count = time.monotonic(), list(chosen), len(chosen)
+    began, waiting, before = time.monotonic(), list(chosen), len(results)
 
     def told(result: Result) -> None:
         results.append(result)
         word = "FAILED" if result.problem else "passed" if result.reached else "not reached"
-        after = f"{count - len(waiting)}/{count} {time.monotonic() - began:.0f} s"
+        after = f"{len(results) - before}/{len(chosen)} {time.monotonic() - began:.0f} s"
         print(f"{after}: {word}, {result.seconds:.1f} s: {result.point}", flush=True)
         if result.problem:
             print(f"{result.log}\n{result.problem}", flush=True)

@@ -40,6 +40,7 @@ class Restarts:
     def __init__(self, restart: Callable[[], None]) -> None:
         self._restart = restart
         self._next: asyncio.Task[None] | None = None
+        self._one_at_a_time = asyncio.Lock()
 
     async def __call__(self) -> None:
         """Have it restarted; returns when it answers again."""
@@ -50,7 +51,8 @@ class Restarts:
     async def _soon(self) -> None:
         await asyncio.sleep(GATHER_SECONDS)
         self._next = None
-        await asyncio.to_thread(self._restart)
+        async with self._one_at_a_time:
+            await asyncio.to_thread(self._restart)
 
 
 @dataclass
