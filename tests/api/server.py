@@ -114,8 +114,8 @@ def program(name: str) -> str:
 
 
 def _wait(kubeconfig: Path, folder: Path) -> None:
-    ask = [program("kubectl"), f"--kubeconfig={kubeconfig}", "get", "namespace", "default"]
-    deadline = time.monotonic() + 90
+    ask = [program("kubectl"), f"--kubeconfig={kubeconfig}", "get", "--raw", "/healthz"]
+    deadline = time.monotonic() + 300
     while subprocess.run(ask, capture_output=True, check=False).returncode:
         if time.monotonic() > deadline:
             raise Missing((folder / "kube-apiserver.log").read_text()[-2000:])

@@ -83,38 +83,44 @@ async def matrix(place: Lab, scenario: str | None, fault: str, jobs: int, result
 async def _run_all(
     place: Lab, chosen: list[Point], references: dict[str, Reference], jobs: int, results: list[Result]
 ) -> None:
-    began, waiting, count = time.monotonic(), list(chosen), len(chosen)
+    began, waiting, before = time.monotonic(), list(chosen), len(results)
 
     def told(result: Result) -> None:
         results.append(result)
         word = "FAILED" if result.problem else "passed" if result.reached else "not reached"
-        after = f"{count - len(waiting)}/{count} {time.monotonic() - began:.0f} s"
+        after = f"{len(results) - before}/{len(chosen)} {time.monotonic() - began:.0f} s"
         print(f"{after}: {word}, {result.seconds:.1f} s: {result.point}", flush=True)
         if result.problem:
             print(f"{result.log}\n{result.problem}", flush=True)
 
     async def work() -> None:
         while waiting:
-            await _run_some(place, waiting, references, told)
+            await _run_some(place, waiting.pop(0), waiting, references, told)
 
     await asyncio.gather(*(work() for _ in range(jobs)))
 
 
 async def _run_some(
-    lab: Lab, waiting: list[Point], references: dict[str, Reference], told: Callable[[Result], None]
+    lab: Lab,
+    point: Point | None,
+    waiting: list[Point],
+    references: dict[str, Reference],
+    told: Callable[[Result], None],
 ) -> None:
-    """Points of the scenario that is next, by one operator, until one fails or leaves nothing to go on with."""
-    scenario = waiting[0].scenario
+    """A point, and those that wait of its scenario by the same operator, until one fails or goes in no circle."""
     async with lab.place() as place:
-        while point := next((one for one in waiting if one.scenario == scenario), None):
-            waiting.remove(point)
+        while point is not None:
+            scenario, again = point.scenario, SCENARIOS[point.scenario].armed > 0
             for _ in range(TRIES):
                 result = await run(lab, place, point, references[scenario])
-                if result.reached or result.problem or not SCENARIOS[scenario].armed:
+                if result.reached or result.problem or not again:
                     break
             told(result)
-            if result.problem or not SCENARIOS[scenario].armed:
+            if result.problem or not again:
                 return
+            point = next((one for one in waiting if one.scenario == scenario), None)
+            if point is not None:
+                waiting.remove(point)
 
 
 def table(results: Iterable[Result]) -> str:

@@ -24,7 +24,7 @@ from tests.matrix.state import Namespace
 from tests.matrix.world import World
 
 MASTER_KEY: Final = "00" * 32
-API_SECONDS: Final = 6.0
+API_SECONDS: Final = 10.0
 """The operator's time-out for one request. Its default of 20 s would only make these runs longer."""
 RESYNC_SECONDS: Final = 10.0
 """How often the operator looks for deployments that no event told of: 300 s by default."""
@@ -40,6 +40,7 @@ class Restarts:
     def __init__(self, restart: Callable[[], None]) -> None:
         self._restart = restart
         self._next: asyncio.Task[None] | None = None
+        self._one_at_a_time = asyncio.Lock()
 
     async def __call__(self) -> None:
         """Have it restarted; returns when it answers again."""
@@ -50,7 +51,8 @@ class Restarts:
     async def _soon(self) -> None:
         await asyncio.sleep(GATHER_SECONDS)
         self._next = None
-        await asyncio.to_thread(self._restart)
+        async with self._one_at_a_time:
+            await asyncio.to_thread(self._restart)
 
 
 @dataclass

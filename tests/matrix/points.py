@@ -13,7 +13,7 @@ from tests.matrix import faults
 from tests.matrix.lab import Lab, Place
 from tests.matrix.proxy import Fault
 from tests.matrix.scenarios import SCENARIOS
-from tests.matrix.state import State, difference
+from tests.matrix.state import State, difference, unfinished
 
 SETTLE_SECONDS: Final = 240.0
 """What a step may take. The slowest fault, an answer that never comes, costs the operator's time-out and pause."""
@@ -110,7 +110,9 @@ async def undisturbed(lab: Lab, name: str) -> Reference:
                 place.proxy.arm(Fault())
             await act(lab.api, place.namespace.name)
             await _stable(place)
-            found.states.append(await place.namespace.state())
+            while unfinished(state := await place.namespace.state()):
+                await _stable(place)
+            found.states.append(state)
         found.writes, found.routes = list(place.proxy.writes), list(place.proxy.routes)
     if not found.writes:
         raise RuntimeError(f"the operator wrote nothing in the undisturbed run: {place.operator.log}")

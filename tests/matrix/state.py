@@ -53,7 +53,9 @@ class Namespace:
             for one in things
         }
         asked = found.pop("jobs")
-        state: State = {} if len(asked) < 2 else {"jobs": [one["metadata"]["name"] for one in asked]}
+        state: State = {}
+        if len(asked) > 1:
+            state["jobs"] = {"metadata": {"owners": [], "names": [one["metadata"]["name"] for one in asked]}}
         for plural, things in found.items():
             for one in things:
                 normal = self._normal(plural, one, owners)
@@ -91,6 +93,17 @@ class Namespace:
             for purpose in (tokens.RAY, tokens.PROBE)
         }
         return {key: words.get(value, value) for key, value in data.items()}
+
+
+def unfinished(state: State) -> bool:
+    """Whether the garbage collector has still something to do, or the operator."""
+    unseen = (
+        one.get("status", {}).get("observedGeneration") for key, one in state.items() if key.startswith(KIND)
+    )
+    left = any(
+        one["metadata"].get("leaving") or "gone" in one["metadata"]["owners"] for one in state.values()
+    )
+    return left or any(behind != 0 for behind in unseen)
 
 
 def difference(wanted: State, found: State) -> str:
