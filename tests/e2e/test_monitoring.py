@@ -21,6 +21,8 @@ from tests.e2e.traffic import Traffic
 from tests.kubectl import get
 from tests.unit.chart.rendered import SHAPES, one, render
 
+pytestmark = pytest.mark.long
+
 QUIET = {"Failed requests", "What a better cut would gain"}
 """Panels without a value while nothing fails and the cut is as good as any."""
 
