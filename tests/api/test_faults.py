@@ -28,6 +28,8 @@ def second_node(server: None) -> Iterator[None]:
     kubectl("delete", "node", "gpu-b")
 
 
+# Connections of operators that were killed are never closed.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_an_operator_killed_after_any_write_of_a_creation_leaves_what_an_undisturbed_one_does(
     tmp_path: Path, second_node: None
 ) -> None:

@@ -38,7 +38,9 @@ def recorded(plan: Plan) -> str:
 def asked(deployment: LLMDeployment) -> str:
     """Hash of what its owner wants. Fields that are at their default count as left out, so that a version that adds
     some sees the same."""
-    spec = deployment.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    spec = deployment.spec.model_dump(
+        mode="json", by_alias=True, exclude_defaults=True, exclude={"objectives"}
+    )  # which render nothing
     return digest([spec, deployment.metadata.annotations.get(names.RESTARTED_AT)])
 
 
