@@ -48,7 +48,7 @@ def on_disk(folder: Path) -> int:
     for where, _, files in os.walk(folder):
         for file in files:
             with suppress(OSError):
-                total += os.lstat(os.path.join(where, file)).st_blocks * BLOCK_BYTES
+                total += (Path(where) / file).lstat().st_blocks * BLOCK_BYTES
     return total
 
 
