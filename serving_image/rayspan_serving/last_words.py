@@ -26,8 +26,8 @@ ADDRESS = re.compile(r"\(pid=\d+, ip=(?P<address>[^,)]+)")
 """In the first line of an error of a Ray task: where it ran."""
 
 
-class EngineFailed(RuntimeError):
-    """The engine did not start, and why."""
+class EngineStartError(RuntimeError):
+    """The engine did not start, and why. The operator quotes the last line of a traceback that names an ...Error."""
 
 
 class Listener(logging.Handler):

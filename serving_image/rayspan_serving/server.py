@@ -73,7 +73,7 @@ class LLMServer(RayLLMServer):
                 await super()._start_engine()  # type: ignore[no-untyped-call]
         except Exception as error:
             if told := last_words.read(file):
-                raise last_words.EngineFailed(where(told["address"]) + told["words"]) from error
+                raise last_words.EngineStartError(where(told["address"]) + told["words"]) from error
             raise
 
     async def _run_request(self, request: Any, **more: Any) -> Any:

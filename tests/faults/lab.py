@@ -266,7 +266,7 @@ def made(lab: Lab, fault: Fault) -> Iterator[None]:
         if fault.path_share is not None:
             stack.enter_context(limited(lab.path_processes(), fault.path_share, 100_000))
         if fault.stage_share is not None:
-            stack.enter_context(limited(lab.last_stage(), fault.stage_share, 100_000))
+            stack.enter_context(limited(lab.last_stage(), fault.stage_share, 10_000))
         yield
     lab.set({})
 

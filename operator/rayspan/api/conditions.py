@@ -87,6 +87,8 @@ class Reason(StrEnum):
     """Ray Serve is starting the application."""
     APPLICATION_FAILED = "ApplicationFailed"
     """Ray Serve could not start the application, or keep it healthy; the message is its own."""
+    PROXY_FAILED = "ProxyFailed"
+    """Where requests come in, no HTTP proxy of Ray Serve starts: most often something else holds its port."""
     STAGE_LOST = "StageLost"
     """A stage of a replica died."""
     HEAD_LOST = "HeadLost"

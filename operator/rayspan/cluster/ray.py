@@ -140,6 +140,12 @@ def serve_view(
             for view in views(one)
         ),
         revision=serve_revision((app.get("deployed_app_config") or {}).get("args") or {}),
+        proxies={
+            pod: proxy.get("status", "")
+            for proxy in (details.get("proxies") or {}).values()
+            if (pod := pod_by_ip.get(proxy.get("node_ip") or ""))
+        },
+        deployed_at=float(app.get("last_deployed_time_s") or 0.0),
     )
 
 

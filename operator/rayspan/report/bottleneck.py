@@ -46,6 +46,8 @@ ACTIONS: Final[Mapping[Reason, str]] = {
     Reason.POD_CRASHING: "Read the container's last words and its log: kubectl logs POD -c ray --previous.",
     Reason.APPLICATION_FAILED: "Read Ray Serve's words, and the log of the replica in the head's dashboard.",
     Reason.MISPLACED: "Check the labels of the nodes against spec.parallelism.stages.",
+    Reason.PROXY_FAILED: "Give its port back: look at podTemplate's other containers and for hostNetwork. Else read "
+    "/tmp/ray/session_latest/logs/serve/proxy_*.log in the pod.",
     Reason.NO_COMPLETION: "Read what came back, and the log of stage 0's pod.",
 }
 _WAIT: Final = "Wait: Rayspan and KubeRay are at it. If it stays so for minutes, look at the pods' events."
@@ -207,6 +209,6 @@ def _first_failing(found: Mapping[ConditionType, Finding]) -> Finding:
         return plan
     first = next(found[condition] for condition in _CHAIN if found[condition].status == "False")
     serving = found[ConditionType.SERVING]
-    told = (Reason.APPLICATION_FAILED, Reason.APPLICATION_DEPLOYING)
+    told = (Reason.APPLICATION_FAILED, Reason.PROXY_FAILED, Reason.APPLICATION_DEPLOYING)
     # Stages are missing because the application did not come up, and its words say why.
     return serving if first.reason == Reason.STAGES_MISSING and serving.reason in told else first

@@ -54,6 +54,7 @@ CHAINS: Final[Mapping[ConditionType, Sequence[Check]]] = {
     ConditionType.SERVING: (
         serving.stopped,
         serving.nothing_to_serve,
+        serving.no_proxy,
         serving.no_replica_able,
         serving.completion_unread,
         serving.completion_failed,

@@ -24,6 +24,7 @@ FAILURES: Final = (
     Reason.APPLICATION_FAILED,
     Reason.HEAD_LOST,
     Reason.STAGE_LOST,
+    Reason.PROXY_FAILED,
     Reason.NO_COMPLETION,
 )
 """Causes before their echoes."""

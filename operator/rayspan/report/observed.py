@@ -130,6 +130,10 @@ class ServeView:
     """Replicas that take requests."""
     revision: str | None = None
     """Hash of the arguments that Serve builds the application from now."""
+    proxies: Mapping[str, str] = field(default_factory=dict)
+    """Pod to the state of its HTTP proxy: STARTING, HEALTHY, UNHEALTHY, DRAINING, DRAINED."""
+    deployed_at: float = 0.0
+    """When Serve was last told what to run; seconds since the epoch."""
 
 
 @dataclass(frozen=True)

@@ -202,6 +202,7 @@ _DEGRADING: Final = (
     Reason.MISPLACED,
     Reason.TENSOR_RANKS_SPLIT,
     Reason.APPLICATION_FAILED,
+    Reason.PROXY_FAILED,
     Reason.NO_COMPLETION,
 )
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from rayspan.api.conditions import Reason
 from rayspan.plan.words import size
 from rayspan.report import latency
 from rayspan.report.observed import Unknown
 from rayspan.report.placement import LOST, StagePlace, StageState
-from rayspan.report.scene import Finding, Scene, false, true, unknown, unobserved
-from rayspan.report.words import quote
+from rayspan.report.scene import Finding, Scene, false, known, true, unknown, unobserved
+from rayspan.report.words import listing, quote
+
+PROXY_START_SECONDS: Final = 60.0
+"""After Serve was told what to run: until then no proxy is missed."""
 
 
 def stopped(scene: Scene) -> Finding | None:
@@ -102,6 +107,25 @@ def nothing_to_serve(scene: Scene) -> Finding | None:
     if not scene.given.observed.ray_service_kind or scene.given.observed.ray_service is None:
         return false(Reason.NOT_REACHED, "There is no RayService yet.")
     return None
+
+
+def no_proxy(scene: Scene) -> Finding | None:
+    """The ingresses run, and nobody hands requests to them. Proxies start as fast as ingresses: the wait is ample."""
+    serve, completion = scene.serve, known(scene.given.observed.completion)
+    if serve is None or scene.given.observed.at - serve.deployed_at < PROXY_START_SECONDS:
+        return None
+    if completion and completion.ok:
+        return None
+    pods = [ingress.pod for ingress in serve.ingresses if ingress.state == "RUNNING" and ingress.pod]
+    states = {pod: serve.proxies[pod] for pod in pods if pod in serve.proxies}
+    if not states or any(state not in ("STARTING", "UNHEALTHY") for state in states.values()):
+        return None
+    where = listing(f"{pod} ({state})" for pod, state in sorted(states.items()))
+    return false(
+        Reason.PROXY_FAILED,
+        f"Ray Serve's HTTP proxy does not start in {where}, although the ingress there runs: "
+        f"most often something else in the pod holds port {scene.given.deployment.spec.serving.port}.",
+    )
 
 
 def no_replica_able(scene: Scene) -> Finding | None:

@@ -93,6 +93,15 @@ def test_of_a_dead_and_a_live_actor_for_one_rank_the_later_listed_counts() -> No
     assert view.replicas[0].ranks == (RankView(1, 0, "ALIVE", "pod-b"),)
 
 
+def test_proxies_are_told_by_pod() -> None:
+    proxies = {
+        "na": {"node_ip": "10.0.0.1", "status": "HEALTHY"},
+        "gone": {"node_ip": "10.0.0.9", "status": "UNHEALTHY"},
+    }
+    view = serve_view(details(last_deployed_time_s=7) | {"proxies": proxies}, "tiny", [], NODES, PODS)
+    assert (view.proxies, view.deployed_at) == ({"pod-a": "HEALTHY"}, 7.0)
+
+
 def test_ingresses_are_told_from_engines() -> None:
     view = serve_view(details(), "tiny", [], NODES, PODS)
     assert [(one.id, one.pod, one.state) for one in view.ingresses] == [("i1", "pod-b", "STARTING")]

@@ -149,6 +149,13 @@ class World:
         """``given`` with other observations."""
         return replace(given, observed=replace(given.observed, **changes))
 
+    def proxies(self, first: str, second: str) -> Input:
+        """Two stages whose pods' proxies are in these states, asked long after the start."""
+        given = self.serving()
+        states = {"tiny-stage-0-0": first, "tiny-stage-1-0": second}
+        serve = replace(given.observed.serve, proxies=states)  # type: ignore[type-var]
+        return self.seen(given, serve=serve, completion=None)
+
     def pods(self, given: Input, *pods: PodView) -> Input:
         """``given`` with these pods in place of those with the same names."""
         named = {pod.name: pod for pod in given.observed.pods} | {pod.name: pod for pod in pods}  # type: ignore[union-attr]

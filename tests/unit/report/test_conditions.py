@@ -228,6 +228,8 @@ SITUATIONS: dict[str, Callable[[Any], Input]] = {
     "one of two replicas is still starting": lambda w: w.serve(
         w.serving(2), w.replica(0), w.replica(1, state="STARTING", ranks=()), status="DEPLOYING"
     ),
+    "no proxy starts where the ingresses run": lambda w: w.proxies("STARTING", "UNHEALTHY"),
+    "one of two proxies does not start": lambda w: w.proxies("HEALTHY", "UNHEALTHY"),
     "Ray Serve has no replica to show": lambda w: w.seen(
         w.serving(), serve=ServeView("RUNNING", "", (), ()), completion=None
     ),

@@ -42,6 +42,14 @@ QUOTES = {
         "    raise error\nRuntimeError: no such interface: nosuch0\n",
         "Retrying 2 more time(s). Error: RuntimeError: no such interface: nosuch0",
     ),
+    "an engine's own words stand for vLLM's that point to its log": (
+        'Retrying 2 more time(s). Error:\nray::ServeReplica:tiny (pid=120)\n  File "/a/b.py", line 7, in start\n'
+        "RuntimeError: Engine core initialization failed. See root cause above.\n\nThe above exception was the direct"
+        ' cause of the following exception:\n\nray::ServeReplica:tiny (pid=120)\n  File "/a/b.py", line 9, in start\n'
+        "rayspan_serving.last_words.EngineStartError: stage 1, in pod tiny-1: RuntimeError: no such interface: nosuch0",
+        "Retrying 2 more time(s). Error: rayspan_serving.last_words.EngineStartError: stage 1, in pod tiny-1:"
+        " RuntimeError: no such interface: nosuch0",
+    ),
     "Ray's prefixes and colours go": ("\x1b[36m(RayWorkerProc pid=12, ip=10.0.0.4)\x1b[0m no room", "no room"),
     "back-off times go": (
         "back-off 40s restarting failed container=ray", "back-off restarting failed container=ray",
