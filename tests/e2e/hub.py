@@ -91,3 +91,4 @@ def hub(model: Path, bytes_per_second: float) -> Iterator[int]:
         yield server.server_port
     finally:
         server.shutdown()
+        server.server_close()

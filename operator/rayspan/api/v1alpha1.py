@@ -277,8 +277,8 @@ class StageStatus(Model):
     gpus: int = Field(description="GPUs, one per tensor rank.")
     layers: int | None = Field(default=None, description="Layers.")
     state: LabelValue = Field(
-        description="Running, Starting, Terminating, Dead, Missing, Misplaced, Split (its tensor ranks are in "
-        "different pods), or Unknown when the source did not answer."
+        description="Running, Starting, Failed (died before it ever ran), Terminating, Dead, Missing, Misplaced, Split (its "
+        "tensor ranks are in different pods), or Unknown when the source did not answer."
     )
     restarts: int = Field(default=0, description="Restarts of the pod's Ray container.")
 

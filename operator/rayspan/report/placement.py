@@ -32,12 +32,15 @@ class StageState(StrEnum):
     STARTING = "Starting"
     TERMINATING = "Terminating"
     DEAD = "Dead"
+    FAILED = "Failed"
+    """It died before it ever ran: Ray Serve says why the start failed, and starts another replica."""
     MISSING = "Missing"
     MISPLACED = "Misplaced"
     SPLIT = "Split"
     UNKNOWN = "Unknown"
 
 
+_NEVER_RAN: Final = (StageState.STARTING, StageState.FAILED)
 LOST: Final = (StageState.DEAD, StageState.MISSING, StageState.TERMINATING)
 
 
@@ -168,6 +171,8 @@ def _place(
     names = sorted({rank.pod for rank in ranks if rank.pod})
     at = [pods[name] for name in names if name in pods]
     state, why = _judged(plan, stage, replica, ranks, names, at, nodes)
+    if state is StageState.DEAD and replica.state != "RUNNING" and (last is None or last.state in _NEVER_RAN):
+        state = StageState.FAILED
     pod, node = names[0] if names else None, at[0].node if at else None
     if state in LOST and node is None and last and last.pod and pod in (None, last.pod):
         why += f", last seen in pod {last.pod}" if pod is None else ""

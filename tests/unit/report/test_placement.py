@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rayspan.api.v1alpha1 import StageStatus
 from rayspan.report.observed import ServeView
 from rayspan.report.placement import Placement, placement
 
@@ -41,3 +42,17 @@ def test_a_stage_lacks_a_rank(world: Any) -> None:
     found = placed(world, world.replica(0, 2, ranks=ranks))
     assert [s.state for s in found.stages] == ["Running", "Missing"]
     assert found.stages[1].why == "Stage 1 of replica r0: 1 of 2 tensor ranks live."
+
+
+def test_a_rank_that_died_before_its_replica_ever_ran_is_a_failed_start(world: Any) -> None:
+    given = world.serving(1, 1)
+    dead = tuple(world.rank(stage, 0, state="DEAD") for stage in (0, 1))
+    starting = ServeView("DEPLOYING", "", (world.replica(0, ranks=dead, state="STARTING"),), ())
+    stages: list[StageStatus] = []
+    for _ in range(2):  # what was written the first time changes nothing the second time
+        found = placement(world.plan(1), starting, given.observed.pods, given.nodes, stages)
+        assert [s.state for s in found.stages] == ["Failed", "Failed"]
+        stages = [stage.status for stage in found.stages]
+    ran = [stage.model_copy(update={"state": "Running"}) for stage in stages]
+    found = placement(world.plan(1), starting, given.observed.pods, given.nodes, ran)
+    assert [s.state for s in found.stages] == ["Dead", "Dead"]
