@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import aiohttp
 
 from rayspan import errors
+from rayspan.cluster.placement_groups import waiting_groups
 from rayspan.render import names, serve_revision
 from rayspan.report.observed import PodView, RankView, ReplicaView, ServeView
 
@@ -45,12 +46,19 @@ class Dashboard:
         details = await self._get("/api/serve/applications/", [("api_type", "declarative")])
         if application not in details.get("applications", {}):
             return None
-        alive, dead, nodes = await asyncio.gather(
+        alive, dead, nodes, groups = await asyncio.gather(
             self._rows("actors", ("state", "!=", "DEAD")),
             self._rows("actors", ("class_name", "=", _WORKER_CLASS), ("state", "=", "DEAD")),
             self._rows("nodes"),
+            self._groups(details["applications"][application]),
         )
-        return serve_view(details, application, [*dead, *alive], nodes, pods)
+        return serve_view(details, application, [*dead, *alive], nodes, pods, groups)
+
+    async def _groups(self, application: Row) -> list[Row]:
+        """While replicas start, for only then one can wait for its place."""
+        if application.get("status") == "RUNNING":
+            return []
+        return await self._rows("placement_groups", ("state", "!=", "REMOVED"))
 
     async def _rows(self, table: str, *filters: tuple[str, str, str]) -> list[Row]:
         query: list[tuple[str, str]] = [("limit", _LIMIT), ("detail", "1"), ("timeout", "3")]
@@ -85,7 +93,12 @@ class Dashboard:
 
 
 def serve_view(
-    details: Row, application: str, actors: Iterable[Row], nodes: Iterable[Row], pods: Iterable[PodView]
+    details: Row,
+    application: str,
+    actors: Sequence[Row],
+    nodes: Sequence[Row],
+    pods: Iterable[PodView],
+    groups: Sequence[Row] = (),
 ) -> ServeView:
     """The application from the answers of the dashboard. Of two actors for one rank the later listed counts."""
     app = details["applications"][application]
@@ -145,6 +158,7 @@ def serve_view(
             for proxy in (details.get("proxies") or {}).values()
             if (pod := pod_by_ip.get(proxy.get("node_ip") or ""))
         },
+        waiting=waiting_groups(groups, actors, nodes, pod_by_node),
         deployed_at=float(app.get("last_deployed_time_s") or 0.0),
     )
 

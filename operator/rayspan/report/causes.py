@@ -56,6 +56,10 @@ CAUSES: Final = (
         "Compare the node's driver and GPU with what the serving image's CUDA needs, and look at the device plugin.",
     ),
     _cause(
+        r"placement group of replica \S+ is pending",
+        "See in the head's dashboard what holds that GPU: another job's actor, or a replica that is still stopping.",
+    ),
+    _cause(
         r"(?i)\bnccl|\bgloo\b|Unable to find address for|TCPStore|connectFullMesh|DistNetworkError|DistBackendError",
         "The stages do not reach each other: check NCCL_SOCKET_IFNAME and GLOO_SOCKET_IFNAME in spec.engine.env, and "
         "policies between their pods.",

@@ -118,6 +118,16 @@ class ReplicaView:
 
 
 @dataclass(frozen=True)
+class WaitingGroup:
+    """The placement group of a replica, for which Ray has no room yet."""
+
+    replica: str
+    bundles: int
+    free: Mapping[str, float]
+    """Pods that are in Ray, to GPUs that no placement group and no actor of their own accord holds there."""
+
+
+@dataclass(frozen=True)
 class ServeView:
     """The Serve application, from the head's dashboard."""
 
@@ -132,6 +142,7 @@ class ServeView:
     """Hash of the arguments that Serve builds the application from now."""
     proxies: Mapping[str, str] = field(default_factory=dict)
     """Pod to the state of its HTTP proxy: STARTING, HEALTHY, UNHEALTHY, DRAINING, DRAINED."""
+    waiting: tuple[WaitingGroup, ...] = ()
     deployed_at: float = 0.0
     """When Serve was last told what to run; seconds since the epoch."""
 

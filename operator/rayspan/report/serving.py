@@ -7,10 +7,10 @@ from typing import Final
 from rayspan.api.conditions import Reason
 from rayspan.plan.words import size
 from rayspan.report import latency
-from rayspan.report.observed import Unknown
-from rayspan.report.placement import LOST, StagePlace, StageState
+from rayspan.report.observed import Unknown, WaitingGroup
+from rayspan.report.placement import LOST, StagePlace, StageState, stage_of
 from rayspan.report.scene import Finding, Scene, false, known, true, unknown, unobserved
-from rayspan.report.words import listing, quote
+from rayspan.report.words import count, listing, quote
 
 PROXY_START_SECONDS: Final = 60.0
 """After Serve was told what to run: until then no proxy is missed."""
@@ -144,7 +144,42 @@ def no_replica_able(scene: Scene) -> Finding | None:
         f"{size(scene.fetching)} of weights are here, and more is being fetched." if scene.fetching else ""
     )
     return false(
-        Reason.APPLICATION_DEPLOYING, f"Ray Serve is starting the replicas ({serve.status}).", fetched, words
+        Reason.APPLICATION_DEPLOYING,
+        f"Ray Serve is starting the replicas ({serve.status}).",
+        *_no_room(scene),
+        fetched,
+        words,
+    )
+
+
+def _no_room(scene: Scene) -> list[str]:
+    """For each placement group that is pending, the first bundle that fits nowhere: one bundle is one tensor rank."""
+    serve, plan = scene.serve, scene.plan
+    found: list[str] = []
+    if serve is None or plan is None:
+        return found
+    for group in serve.waiting:
+        for stage in plan.stages:
+            pods = [pod.name for pod in scene.pods if stage_of(pod) == stage.index]
+            if not any(group.free.get(pod, 0) >= plan.tensor for pod in pods):
+                bundle = f"bundle {stage.index * plan.tensor} of {group.bundles}"
+                found.append(
+                    f"The placement group of replica {group.replica} is pending: no room for {bundle} "
+                    f"(stage {stage.index}, {count(plan.tensor, 'GPU')}): {_room(group, pods)}."
+                )
+                break
+    return found
+
+
+def _room(group: WaitingGroup, pods: list[str]) -> str:
+    return (
+        listing(
+            f"{count(int(group.free[pod]), 'GPU')} free in pod {pod}"
+            if pod in group.free
+            else f"pod {pod} is not in Ray yet"
+            for pod in pods
+        )
+        or "it has no pod"
     )
 
 

@@ -27,6 +27,7 @@ from rayspan.report.observed import (
     ReplicaView,
     Scrape,
     ServeView,
+    WaitingGroup,
     WorkerGroupView,
 )
 
@@ -155,6 +156,14 @@ class World:
         states = {"tiny-stage-0-0": first, "tiny-stage-1-0": second}
         serve = replace(given.observed.serve, proxies=states)  # type: ignore[type-var]
         return self.seen(given, serve=serve, completion=None)
+
+    def waiting(self, free: dict[str, float]) -> Input:
+        """One replica that is starting and whose placement group is pending, with these GPUs left in Ray."""
+        replica = self.replica(0, state="STARTING", ranks=())
+        given = self.serve(
+            self.serving(), replica, status="DEPLOYING", waiting=(WaitingGroup("r0", 2, free),)
+        )
+        return self.seen(given, completion=None)
 
     def pods(self, given: Input, *pods: PodView) -> Input:
         """``given`` with these pods in place of those with the same names."""

@@ -14,6 +14,7 @@ SEEN = {
     "HFValidationError: Repo id must be in the form 'repo_name' or 'namespace/repo_name': '/models/none'": "paths",
     "RuntimeError: [enforce fail at gloo/transport/tcp/device.cc:83] Unable to find address for: nosuch0": "SOCKET_IFNAME",
     "OutOfMemoryError: Task was killed due to the node running low on memory.": "memory of the Ray pods",
+    "The placement group of replica ab12 is pending: no room for bundle 1 of 2 (stage 1, 1 GPU)": "holds that GPU",
     # from their code
     "To serve at least one request with the models's max seq len (131072), (16.0 GiB KV cache is needed, which is larger "
     "than the available KV cache memory (3.1 GiB).": "max_model_len",

@@ -229,6 +229,13 @@ SITUATIONS: dict[str, Callable[[Any], Input]] = {
         w.serving(2), w.replica(0), w.replica(1, state="STARTING", ranks=()), status="DEPLOYING"
     ),
     "no proxy starts where the ingresses run": lambda w: w.proxies("STARTING", "UNHEALTHY"),
+    "the only replica waits for a GPU that something else holds": lambda w: w.waiting(
+        {"tiny-stage-0-0": 1, "tiny-stage-1-0": 0}
+    ),
+    "the only replica waits for a pod that is not in Ray": lambda w: w.waiting({"tiny-stage-0-0": 1}),
+    "the only replica waits, though there is room": lambda w: w.waiting(
+        {"tiny-stage-0-0": 1, "tiny-stage-1-0": 1}
+    ),
     "one of two proxies does not start": lambda w: w.proxies("HEALTHY", "UNHEALTHY"),
     "Ray Serve has no replica to show": lambda w: w.seen(
         w.serving(), serve=ServeView("RUNNING", "", (), ()), completion=None
