@@ -19,7 +19,8 @@ import pytest
 
 from dev import paths, topology
 from tests.e2e.hub import GATED, SLOW, hub
-from tests.e2e.llm import CPU_ENGINE, LLM, tiny, wait_for
+from tests.e2e.llm import CPU_ENGINE, LLM, NAMESPACE, tiny, wait_for
+from tests.kubectl import kubectl
 
 pytestmark = pytest.mark.long
 
@@ -139,10 +140,7 @@ def from_hub(made: list[LLM], name: str, repository: str, port: int) -> LLM:
 
 
 def test_an_engine_that_hangs_while_its_models_are_still_listed(llm: LLM) -> None:
-    pids = [
-        int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and engine_core(entry)
-    ]
-    assert pids
+    pids = engine_cores()
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
@@ -150,6 +148,46 @@ def test_an_engine_that_hangs_while_its_models_are_still_listed(llm: LLM) -> Non
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
+
+
+SQUATTER_ACTOR = """
+import ray
+ray.init(address="auto", log_to_driver=False)
+class Squatter: pass
+ray.remote(Squatter).options(
+    name="squatter", namespace="squatter", lifetime="detached", num_cpus=0, num_gpus=1,
+    label_selector={"rayspan.dev/stage": "1"},
+).remote()
+"""
+"""Queues for stage 1's GPU, and has it as soon as the replica lets go."""
+GIVE_BACK = """
+import ray
+ray.init(address="auto", log_to_driver=False)
+ray.kill(ray.get_actor("squatter", namespace="squatter"))
+"""
+
+
+def test_a_replica_whose_place_is_taken_says_for_which_bundle(llm: LLM) -> None:
+    llm.wait("Ready")
+    in_ray = ("-n", NAMESPACE, "exec", llm.stage_pod(0), "-c", "ray", "--", "python", "-c")
+    kubectl(*in_ray, SQUATTER_ACTOR)
+    try:
+        for pid in engine_cores():
+            os.kill(pid, signal.SIGKILL)
+        told(
+            llm,
+            r"is pending: no room for bundle 1 of 2 \(stage 1, 1 GPU\): 0 GPUs free in pod",
+            "holds that GPU",
+        )
+    finally:
+        kubectl(*in_ray, GIVE_BACK)
+
+
+def engine_cores() -> list[int]:
+    """Of all deployments on this machine: there is one."""
+    found = [int(one.name) for one in Path("/proc").iterdir() if one.name.isdigit() and engine_core(one)]
+    assert found
+    return found
 
 
 def engine_core(entry: Path) -> bool:

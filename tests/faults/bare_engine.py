@@ -50,6 +50,7 @@ async def models(request: Request) -> JSONResponse:
 
 
 async def health(request: Request) -> JSONResponse:
+    await engine.check_health()
     return JSONResponse({})
 
 

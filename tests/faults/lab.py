@@ -112,11 +112,8 @@ class Lab:
             check=True,
         )
         paths = os.pathsep.join([str(CHECKOUT / "tests" / "faults"), os.environ.get("PYTHONPATH", "")])
-        os.environ["PYTHONPATH"] = paths
-        settable = {
-            "RAYSPAN_FAULTS": str(self._settings),
-            "RAYLLM_VLLM_ENGINE_CLS": "settable_engine:SettableEngine",
-        }
+        os.environ |= {"PYTHONPATH": paths, "RAYSPAN_FAULTS": str(self._settings)}
+        settable = {"RAYLLM_VLLM_ENGINE_CLS": "settable_engine:SettableEngine"}
         self.ray = LocalRay(folder / "ray", settable if self.settable else {})
 
     def set(self, settings: dict[str, Any]) -> None:
