@@ -23,7 +23,7 @@ from rayspan.plan.model_checks import pod_template_shape
 from rayspan.plan.model_facts import recalled
 from rayspan.plan.plan import plan
 from rayspan.plan.types import Answer, Invalid, Plan
-from rayspan.render import RenderSettings, names, objects
+from rayspan.render import RenderSettings, names, objects, policies_missing
 from rayspan.report import input as report
 from rayspan.report.observed import Known, Unknown
 from rayspan.report.status import status
@@ -69,7 +69,7 @@ class Reconcile:
                 answer=said,
                 observed=observed,
                 nodes=await self.nodes.vouched_for(*key) if isinstance(nodes, Unknown) else nodes,
-                revision=wanted[0]["metadata"]["annotations"][names.REVISION] if wanted else None,
+                revision=wanted[-1]["metadata"]["annotations"][names.REVISION] if wanted else None,
                 last_good=None if observed.ray_service is None else running,
                 apply_error=refusal,
                 model=model or deployment.status.model,
@@ -94,17 +94,17 @@ class Reconcile:
     ) -> tuple[ModelStatus | None, Answer | report.Refused | report.Inspecting]:
         if wrong:
             return None, report.Refused(Reason.INVALID_SPEC, wrong)
-        if odd := pod_template_shape(deployment.spec, None):
+        spec, settings = deployment.spec, self.render_settings
+        if odd := pod_template_shape(spec, None) or policies_missing(spec, settings):
             return None, Invalid(odd)  # before anything is rendered from it
         try:
-            model = await model_facts(self.observer.client, deployment, self.render_settings, memory)
+            model = await model_facts(self.observer.client, deployment, settings, memory)
         except ApiError as error:
             refusal = f"The Job that inspects the model was refused: {error.message or error}"
             return None, report.Refused(Reason.MODEL_UNREADABLE, refusal)
         if not isinstance(model, ModelStatus):
             return None, model
-        seen = None if isinstance(nodes, Unknown) else nodes
-        return model, plan(deployment.spec, recalled(model), seen, running)
+        return model, plan(spec, recalled(model), None if isinstance(nodes, Unknown) else nodes, running)
 
     def _pause(self, said: object, memory: Memory) -> float:
         settings = self.observer.settings

@@ -16,7 +16,7 @@ from rayspan.cluster.memory import Memory
 from rayspan.cluster.metrics import Window
 from rayspan.cluster.observe import Observer
 from rayspan.plan.types import Plan, StagePlan
-from rayspan.render import RenderSettings, objects
+from rayspan.render import Insiders, RenderSettings, objects
 from rayspan.render.names import CLUSTER_REVISION
 from rayspan.report.observed import Observed, PodView, RayClusterView, Unknown, WorkerGroupView
 from rayspan.settings import Settings
@@ -24,6 +24,7 @@ from rayspan.settings import Settings
 PLAN = Plan(1, (StagePlan(0, 4, {}, ()), StagePlan(1, 4, {}, ())), "nvidia.com/gpu")
 SERVICE = "/apis/ray.io/v1/namespaces/llm/rayservices/tiny"
 CLUSTERS = "/apis/ray.io/v1/namespaces/llm/rayclusters"
+POLICIES = "/apis/networking.k8s.io/v1/namespaces/llm/networkpolicies"
 SECRET = "/api/v1/namespaces/llm/secrets/tiny-ray-token"
 KEY = b"k" * 32
 GOING = "2026-01-01T00:00:00Z"
@@ -95,6 +96,41 @@ async def test_a_ray_service_of_another_owner_that_stays_is_told() -> None:
     refusal = await carried(Store(**{SERVICE: service("u-old")}))
     assert refusal is not None
     assert "does not belong to this LLMDeployment" in refusal
+
+
+def policy(name: str, owner: str) -> Object:
+    metadata = {"name": name, "uid": f"uid-of-{name}", "ownerReferences": [{"uid": owner}]}
+    return {"kind": "NetworkPolicy", "metadata": metadata}
+
+
+async def test_where_no_policies_are_made_those_that_were_go_and_are_looked_for_once() -> None:
+    store = Store(
+        **{
+            SERVICE: service("u-new"),
+            f"{POLICIES}/tiny-ray": policy("tiny-ray", "u-new"),
+            f"{POLICIES}/tiny-serve": policy("tiny-serve", "someone else"),
+        }
+    )
+    remembered = memory()
+    assert await carried(store, remembered) is None
+    assert [path for method, path in store.writes if method == "DELETE"] == [f"{POLICIES}/tiny-ray"]
+    await carried(store, remembered)
+    assert [method for method, _ in store.writes].count("DELETE") == 1
+
+
+async def test_policies_are_applied_before_the_ray_service_and_none_is_removed() -> None:
+    peer: dict[str, Any] = {"podSelector": {}}
+    settings = RenderSettings("serving:1", Insiders((peer,), (peer,)))
+    wanted = objects(deployment(), PLAN, settings)
+    store = Store(**{SERVICE: service("u-new")})
+    assert await rollout.roll_out(store, deployment(), wanted, memory(), KEY, 1000.0) is None
+    assert [path for method, path in store.writes if method == "PATCH"] == [
+        SECRET,
+        f"{POLICIES}/tiny-ray",
+        f"{POLICIES}/tiny-serve",
+        SERVICE,
+    ]
+    assert "DELETE" not in [method for method, _ in store.writes]
 
 
 async def test_old_clusters_of_this_ray_service_go_and_those_of_another_stay() -> None:
