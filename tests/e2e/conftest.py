@@ -25,6 +25,7 @@ ORDER = (
     "test_install",
     "test_quiet",
     "test_create",
+    "test_endpoints",
     "test_bad_input",
     "test_changes",
     "test_scale",
