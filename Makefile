@@ -74,7 +74,7 @@ e2e: env ## Tests on the whole cluster: KubeRay, Ray Serve and vLLM for real
 	@$(PYTEST) -m "not long" tests/e2e
 
 e2e-long: env ## What takes longest and is not part of `make test`, but for the baseline
-	@$(PYTEST) -m long tests/e2e/test_new_cluster.py
+	@$(PYTEST) -m long tests/e2e/test_new_cluster.py tests/e2e/test_api_keys.py
 
 baseline: env ## The failures again, and the same ones of a RayService written by hand, to compare
 	@$(PYTEST) -m "" tests/e2e/test_failures.py tests/e2e/test_baseline.py

@@ -78,6 +78,7 @@ TAKEN: dict[str, dict[str, Any]] = {
     "fewer capabilities": secured(capabilities={"drop": ["ALL"]}),
     "ports of the pod": container(ports=[{"name": "debug", "containerPort": 9000}]),
     "an account that is allowed": {"serviceAccountName": "models"},
+    "the account that pods have anyway": {"serviceAccountName": "default"},
     "resources, tolerations and a scheduler": {
         "tolerations": [{"operator": "Exists"}],
         "schedulerName": "other",
@@ -156,7 +157,7 @@ def test_what_was_there_before_can_be_changed_elsewhere_scaled_and_deleted(names
     kubectl("-n", namespace, "scale", "llm", "tiny", "--replicas=2")
     document["spec"]["serving"]["podTemplate"]["spec"]["priorityClassName"] = "high"
     assert "hostPID" in refusal(document)
-    kubectl("-n", namespace, "delete", "llm", "tiny", "--cascade=foreground", "--timeout=60s")
+    kubectl("-n", namespace, "delete", "llm", "tiny", "--cascade=foreground", "--timeout=120s", timeout=150)
     assert get("-n", namespace, "llm")["items"] == []
 
 

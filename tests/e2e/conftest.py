@@ -26,6 +26,7 @@ ORDER = (
     "test_quiet",
     "test_create",
     "test_endpoints",
+    "test_api_keys",
     "test_bad_input",
     "test_changes",
     "test_scale",

@@ -56,7 +56,7 @@ def test_each_message_names_the_field_and_the_value_that_allows_it() -> None:
 
 def test_service_accounts_are_allowed_by_name() -> None:
     check = checks("--set", "podTemplatePolicy.serviceAccounts={models,other}")[-1]
-    assert check["expression"].count('in ["","models","other"]') == 2
+    assert check["expression"].count('in ["","default","models","other"]') == 2
     assert "or name one of models, other" in check["message"]
 
 
