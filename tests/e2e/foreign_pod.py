@@ -130,6 +130,6 @@ def ports_of(tables: str) -> set[int]:
         if len(words) < 4 or words[3] != "0A":
             continue
         address, port = words[1].split(":")
-        if address != "0100007F" and address != "0" * 24 + "01000000":
+        if not address.endswith("0100007F") and address != "0" * 24 + "01000000":
             found.add(int(port, 16))
     return found
