@@ -74,7 +74,7 @@ e2e: env ## Tests on the whole cluster: KubeRay, Ray Serve and vLLM for real
 	@$(PYTEST) -m "not long" tests/e2e
 
 e2e-long: env ## What takes longest and is not part of `make test`, but for the baseline
-	@$(PYTEST) -m long -s tests/e2e/test_new_cluster.py tests/e2e/test_upgrade.py
+	@$(PYTEST) -m long -s tests/e2e/test_new_cluster.py tests/e2e/test_upgrade.py tests/e2e/test_api_keys.py
 
 not-serving: env ## Each cause of serving nothing, made for real, and what the diagnosis says of it
 	@$(PYTEST) -m "" -s tests/e2e/test_not_serving.py

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from dev import addons, cluster, faults, images, needs, network, processes, programs, topology
+from dev import addons, cluster, faults, images, needs, network, policy_agent, processes, programs, topology
 from dev.shell import ended, say
 
 
@@ -44,6 +44,14 @@ def _restart(args: argparse.Namespace) -> None:
     processes.restart(args.daemon)
 
 
+def _policies(args: argparse.Namespace) -> None:
+    with cluster.exclusively():
+        if args.state == "on":
+            policy_agent.start()
+        else:
+            policy_agent.stop()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python3 -m dev", description="a Kubernetes cluster on this machine"
@@ -73,6 +81,10 @@ def _parser() -> argparse.ArgumentParser:
     cut.add_argument("node", choices=nodes)
     restore = command("restore", lambda args: network.restore(args.node), "give a cut node its network back")
     restore.add_argument("node", choices=nodes)
+    policies = command(
+        "policies", _policies, "have NetworkPolicies enforced, as `up` does, or let everything through"
+    )
+    policies.add_argument("state", choices=("on", "off"))
     restart = command("restart", _restart, "kill a daemon (kube-apiserver, ...) hard and start it again")
     restart.add_argument("daemon")
     return parser

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from dev import addons, control_plane, kernel, network, nodes, paths, pki, processes, topology
+from dev import addons, control_plane, kernel, network, nodes, paths, pki, policy_agent, processes, topology
 from dev.shell import Failure, attempt, say, wait_for
 from dev.topology import NODES
 
@@ -85,6 +85,7 @@ def up(gpus_per_node: int) -> None:
     for node in NODES:
         nodes.start_kubelet(node)
     nodes.start_proxies()
+    policy_agent.start()
     say("CoreDNS, KubeRay")
     addons.apply_coredns()
     addons.apply_kuberay()

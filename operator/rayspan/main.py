@@ -35,6 +35,7 @@ log = logging.getLogger("rayspan")
 def run(settings: Settings) -> None:
     """Work until SIGINT or SIGTERM. Raises SettingsError before anything is touched."""
     configure_logs(settings.log_format, settings.log_level)
+    settings.insiders()
     master_key, lasting = settings.master_key()
     if not lasting:
         log.warning(
@@ -79,7 +80,11 @@ async def _work(
             observer=observer,
             nodes=Nodes(client, time.time, settings.watch_namespaces),
             memories=Memories(settings.window_seconds),
-            render_settings=RenderSettings(serving_image=settings.serving_image, version=version("rayspan")),
+            render_settings=RenderSettings(
+                serving_image=settings.serving_image,
+                version=version("rayspan"),
+                insiders=settings.insiders(),
+            ),
             report_settings=ReportSettings(window_seconds=settings.window_seconds),
             telemetry=telemetry,
         )

@@ -22,7 +22,7 @@ from rayspan.plan.model_checks import pod_template_shape
 from rayspan.plan.model_facts import recalled
 from rayspan.plan.plan import plan
 from rayspan.plan.types import Answer, Invalid, Plan
-from rayspan.render import RenderSettings, names, objects, settings_of
+from rayspan.render import RenderSettings, names, objects, policies_missing, settings_of
 from rayspan.report import input as report
 from rayspan.report.observed import Known, Unknown
 from rayspan.report.scene import known
@@ -95,7 +95,7 @@ class Reconcile:
     ) -> tuple[ModelStatus | None, Answer | report.Refused | report.Inspecting]:
         if wrong:
             return None, report.Refused(Reason.INVALID_SPEC, wrong)
-        if odd := pod_template_shape(deployment.spec, None):
+        if odd := pod_template_shape(deployment.spec, None) or policies_missing(deployment.spec, settings):
             return None, Invalid(odd)  # before anything is rendered from it
         try:
             model = await model_facts(self.observer.client, deployment, settings, memory)

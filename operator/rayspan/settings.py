@@ -6,6 +6,7 @@ flags say. Nothing else in the package reads the environment.
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from rayspan.errors import SettingsError
+from rayspan.render.settings import Insiders
 
 _TRUTH: Final = {"true": True, "1": True, "false": False, "0": False}
 
@@ -29,6 +31,11 @@ class Settings:
 
     kubeconfig: str | None = None
     """Kubeconfig file. Default: the pod's service account, else the usual places ($KUBECONFIG, ~/.kube)."""
+
+    ray_insiders: str = ""
+    """Who reaches the inner ports of Ray pods, as JSON: ``{"rayspan": [...], "kuberay": [...], "metrics": [...]}``, each
+    a list of NetworkPolicy peers. Empty: no NetworkPolicies are made, because a process outside of the cluster
+    cannot be named in one. The chart sets it."""
 
     key_file: str | None = None
     """File with the master key that all tokens are derived from. None: a throw-away key, with a warning;
@@ -129,6 +136,16 @@ class Settings:
             except ValueError:
                 raise SettingsError(f"{variable} is {text!r}; it should be a number") from None
         return cls(**values)  # type: ignore[arg-type]  # each value has its field's type by the match above
+
+    def insiders(self) -> Insiders | None:
+        """``ray_insiders``, read; raises SettingsError if it is not what it should be."""
+        if not self.ray_insiders:
+            return None
+        try:
+            given = json.loads(self.ray_insiders)
+            return Insiders(**{name: tuple(dict(peer) for peer in peers) for name, peers in given.items()})
+        except (ValueError, TypeError, AttributeError) as error:
+            raise SettingsError(f"RAYSPAN_RAY_INSIDERS is not what it should be: {error}") from None
 
     def master_key(self) -> tuple[bytes, bool]:
         """The master key, and whether it lasts; raises SettingsError if the file is unreadable or short."""

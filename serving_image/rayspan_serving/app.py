@@ -14,6 +14,7 @@ from ray.serve.llm import LLMConfig, LLMServingArgs, ModelLoadingConfig, build_l
 from ray.serve.llm.ingress import make_fastapi_ingress
 
 from rayspan_serving.ingress import OpenAiIngress, web_app
+from rayspan_serving.routes import endpoints
 from rayspan_serving.server import LLMServer
 
 INGRESS = "OpenAiIngress"
@@ -36,7 +37,7 @@ def build(args: dict[str, Any]) -> Application:
     config = with_defaults(cast(LLMConfig, given.llm_configs[0]))
     model = config.model_id
     server = build_llm_deployment(config, name_prefix=SERVER_PREFIX, deployment_cls=LLMServer)
-    ingress: Any = make_fastapi_ingress(OpenAiIngress, app=web_app())
+    ingress: Any = make_fastapi_ingress(OpenAiIngress, endpoint_map=endpoints(), app=web_app())
     options = fixed_count(OpenAiIngress.get_deployment_options([config]), given.ingress_deployment_config)
     deployment: Any = serve.deployment(ingress, name=INGRESS, **options)
     application: Application = deployment.bind(

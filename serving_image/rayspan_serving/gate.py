@@ -1,7 +1,7 @@
 """Who may ask, and for how long a request may take (plain ASGI).
 
-    RAYSPAN_API_KEY                  from a Secret; if set, requests need `Authorization: Bearer <key>`; if it is set
-                                     and empty, nobody may ask
+    RAYSPAN_API_KEYS_FILE            of a mounted Secret, one key per line (keys.py); if set, requests need
+                                     `Authorization: Bearer <one of them>`; if there are none, nobody may ask
     RAYSPAN_PROBE_TOKEN              from a Secret; the operator's own completions carry it as `x-rayspan-probe`:
                                      they need no API key and are left out of the latency figures
     RAYSPAN_REQUEST_TIMEOUT_SECONDS  whole requests, streams too; 0 or unset: no limit of ours
@@ -13,29 +13,30 @@ import asyncio
 import hmac
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rayspan_serving import errors
+from rayspan_serving.keys import Keys
 
 PROBE_HEADER = b"x-rayspan-probe"
 
 
 class Doorkeeper:
-    """Turns away who lacks the API key."""
+    """Turns away who has no API key, where one is needed."""
 
     def __init__(self, app: ASGIApp, environment: Mapping[str, str] = os.environ) -> None:
         self.app = app
-        key = environment.get("RAYSPAN_API_KEY")
-        self._open = key is None
-        self._key = (key or "").strip().encode()
+        file = environment.get("RAYSPAN_API_KEYS_FILE")
+        self._keys = None if file is None else Keys(Path(file))
         self._ours = operators(environment)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if self._open or self._ours(scope) or scope["method"] == "OPTIONS" or self._may_enter(scope):
+        if self._keys is None or self._ours(scope) or scope["method"] == "OPTIONS" or self._may_enter(scope):
             await self.app(scope, receive, send)
             return
         refusal = errors.response(401, "Incorrect or missing API key.", "invalid_api_key")
@@ -44,7 +45,7 @@ class Doorkeeper:
 
     def _may_enter(self, scope: Scope) -> bool:
         scheme, _, key = header(scope, b"authorization").partition(b" ")
-        return scheme.lower() == b"bearer" and same(key.strip(), self._key)
+        return scheme.lower() == b"bearer" and self._keys is not None and self._keys.open_to(key.strip())
 
 
 class Deadline:

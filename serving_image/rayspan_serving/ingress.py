@@ -14,7 +14,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Form, HTTPException, Request
+from fastapi import FastAPI, Form, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from ray.llm._internal.serve.core.configs.openai_api_models import (
@@ -26,9 +26,10 @@ from ray.llm._internal.serve.core.configs.openai_api_models import (
 )
 from ray.serve.context import _get_serve_request_context  # the id under which Serve's router knows a request
 from ray.serve.llm.ingress import OpenAiIngress as RayOpenAiIngress
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from rayspan_serving import errors, replicas, stream
+from rayspan_serving import errors, replicas, routes, stream
 from rayspan_serving.clock import REPLICA_HEADER
 from rayspan_serving.gate import Deadline, Doorkeeper, operators
 
@@ -160,7 +161,7 @@ def web_app() -> FastAPI:
     The layers are plain ASGI: Ray's own stack puts two `BaseHTTPMiddleware` around each stream, which copy every
     piece through a queue and a task.
     """
-    app = FastAPI(title="Rayspan", docs_url=None, redoc_url=None)
+    app = FastAPI(title="Rayspan", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_exception_handler(RequestValidationError, invalid_request)
     app.add_exception_handler(HTTPException, refused)
     app.add_middleware(Deadline)
@@ -177,4 +178,8 @@ async def invalid_request(request: Request, error: Exception) -> Response:
 
 
 async def refused(request: Request, error: Exception) -> Response:
-    return errors.response(*errors.describe(error, ""))
+    """Ours and FastAPI's own: a path or a method that is none of `routes`."""
+    status, message, kind = errors.describe(error, "")
+    if status == 404 and not routes.served(request.url.path):
+        return routes.nothing_here(request.scope)
+    return errors.response(status, message, kind)

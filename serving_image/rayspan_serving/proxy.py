@@ -1,8 +1,9 @@
-"""What runs in Serve's HTTP proxy on every serving node: the clock, the farewell of a pod that goes away, and an answer
-while there is no application.
+"""What runs in Serve's HTTP proxy on every serving node: the list of what is served, the clock, the farewell of a pod
+that goes away, and an answer while there is no application. On the head, which no client is sent to, there is only its
+health to ask for.
 
 Serve adds the middlewares of the function that RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH names
-(`rayspan_serving.proxy:middlewares`) to each proxy that it starts.
+(`rayspan_serving.proxy:middlewares`, on the head `rayspan_serving.proxy:of_the_head`) to each proxy that it starts.
 """
 
 import os
@@ -13,6 +14,7 @@ from rayspan_serving.clock import Clock
 from rayspan_serving.farewell import Farewell
 from rayspan_serving.gate import operators
 from rayspan_serving.meter import Meter
+from rayspan_serving.routes import HEALTH, Allowed
 from rayspan_serving.unrouted import Unrouted
 
 
@@ -22,5 +24,11 @@ def middlewares() -> list[Middleware]:
     return [
         Middleware(Unrouted),
         Middleware(Clock, recorder=lambda: Meter(model), ours=operators(os.environ)),
+        Middleware(Allowed),
         Middleware(Farewell),
     ]
+
+
+def of_the_head() -> list[Middleware]:
+    """The head has a proxy although nothing serves there, and it would send requests on, unmeasured."""
+    return [Middleware(Allowed, paths=(HEALTH,))]

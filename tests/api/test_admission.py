@@ -43,6 +43,15 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         "spec.serving.port is one that Ray itself uses in the same pods (6379, 8080, 8265, 10001 to 19999 and "
         "52365): choose another, such as 8000",
     ),
+    "clients by address and by pod in one": (
+        {"spec": {"serving": {"allowFrom": [{"ipBlock": {"cidr": "10.0.0.0/8"}, "podSelector": {}}]}}},
+        "spec.serving.allowFrom: an entry is either an ipBlock, or a namespaceSelector, a podSelector or both: write "
+        "two entries for both",
+    ),
+    "clients by nothing": (
+        {"spec": {"serving": {"allowFrom": [{}]}}},
+        "spec.serving.allowFrom: an entry is either an ipBlock",
+    ),
     "an argument that Rayspan owns": (
         {"spec": {"engine": {"args": {"tensor_parallel_size": 2}}}},
         "spec.engine.args.tensor_parallel_size is set by Rayspan: write spec.parallelism.tensor instead",

@@ -13,7 +13,7 @@ import pytest
 
 from tests.api.conftest import Operator, apply_inspected, condition, deployment, exists, until
 from tests.api.server import free_port
-from tests.api.test_roles import roles
+from tests.api.test_roles import DEFINES, rendered
 from tests.kubectl import apply, get, kubectl
 
 HOME = "rayspan-system"
@@ -64,7 +64,7 @@ def replicas(namespace: str, tmp_path: Path) -> Iterator[list[Replica]]:
     """Two, of which the first leads; the second is well and stands by."""
     if not exists("namespace", HOME):
         kubectl("create", "namespace", HOME)
-    for each in roles("--set", f"watchNamespaces={{{namespace}}}", "--set", "replicas=2"):
+    for each in rendered(DEFINES, "--set", f"watchNamespaces={{{namespace}}}", "--set", "replicas=2"):
         apply(each)
     key = tmp_path / "master-key"
     key.write_text(secrets.token_hex(32))

@@ -27,6 +27,8 @@ ORDER = (
     "test_gitops",
     "test_create",
     "test_monitoring",
+    "test_endpoints",
+    "test_api_keys",
     "test_bad_input",
     "test_changes",
     "test_scale",

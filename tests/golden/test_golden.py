@@ -20,12 +20,17 @@ from rayspan.api.v1alpha1 import LLMDeployment
 from rayspan.plan.facts import ModelFacts, NodeFacts, Taint
 from rayspan.plan.plan import plan
 from rayspan.plan.types import Plan
-from rayspan.render import RenderSettings, bench_job, inspect_job, objects, token_secret
+from rayspan.render import Insiders, RenderSettings, bench_job, inspect_job, objects, token_secret
 
 HERE = Path(__file__).parent
 CASES = sorted(path.parent.name for path in HERE.glob("*/deployment.yaml"))
 
 
+INSIDERS = Insiders(
+    rayspan=({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "rayspan-system"}}},),
+    kuberay=({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kuberay-system"}}},),
+    metrics=({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}},),
+)
 BENCH = {"url": "http://example:8000/v1", "levels": [1, 2], "seconds": 60}
 
 
@@ -55,7 +60,7 @@ def rendered(case: str) -> str:
     nodes = [node_facts(document) for document in cluster["nodes"]]
     answer = plan(deployment.spec, ModelFacts(**cluster["model"]), nodes, None)
     assert isinstance(answer, Plan), answer
-    settings = RenderSettings(serving_image="registry.example.com/rayspan/serving:1")
+    settings = RenderSettings(serving_image="registry.example.com/rayspan/serving:1", insiders=INSIDERS)
     made = (
         *objects(deployment, answer, settings),
         token_secret(deployment, "<token>", "<probe token>"),

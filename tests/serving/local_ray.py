@@ -18,6 +18,8 @@ from pathlib import Path
 
 BIN = Path(sys.executable).parent
 SERVING_IMAGE = Path(__file__).parents[2] / "serving_image"
+START_SECONDS = 180.0
+"""For a node to start, on a machine that has other work as well."""
 ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled",
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "rayspan_serving.proxy:middlewares",
@@ -89,7 +91,7 @@ class LocalRay:
         self.add("head", ["--head", f"--port={self.gcs_port}", "--num-cpus=0", "--num-gpus=0",
                           f"--dashboard-port={self.dashboard_port}", "--dashboard-host=127.0.0.1",
                           f"--temp-dir={self.folder}"])  # fmt: skip
-        self.wait_for(lambda: self.get("/api/version"), 60)
+        self.wait_for(lambda: self.get("/api/version"), START_SECONDS)
         for number, stage in enumerate(stages):
             self.add_stage(f"node-{number}", stage)
 
@@ -97,7 +99,9 @@ class LocalRay:
         self.add(name, [f"--address=127.0.0.1:{self.gcs_port}", "--num-cpus=2", "--num-gpus=1",
                         f"--labels=rayspan.dev/stage={stage},test/name={name}"])  # fmt: skip
         # One after the other: two nodes that start at once choose the same socket in the shared session folder.
-        self.wait_for(lambda: any(node["labels"].get("test/name") == name for node in self.alive()), 60)
+        self.wait_for(
+            lambda: any(node["labels"].get("test/name") == name for node in self.alive()), START_SECONDS
+        )
 
     def add(self, name: str, arguments: list[str]) -> None:
         metrics_port = free_port()

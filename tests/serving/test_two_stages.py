@@ -158,7 +158,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     model = folder / "tiny"
     maker = Path(__file__).parents[2] / "dev" / "tiny_model.py"
     subprocess.run([sys.executable, maker, model, "--layers", "8"], check=True)
-    ray = LocalRay(folder / "ray", {"RAYSPAN_API_KEY": KEY, "RAYSPAN_PROBE_TOKEN": PROBE})
+    keys = folder / "keys"
+    keys.write_text(f"{KEY}\nsk-another\n")
+    ray = LocalRay(folder / "ray", {"RAYSPAN_API_KEYS_FILE": str(keys), "RAYSPAN_PROBE_TOKEN": PROBE})
     try:
         ray.start(0, 1)
         ray.deploy(serve_config(model, ray.serve_port))
@@ -198,6 +200,34 @@ def test_without_the_key_nobody_enters(service: Service) -> None:
         assert answer.status == 401
         assert answer.body["error"]["type"] == "invalid_api_key"
     assert service.client.get("/-/healthz").status_code == 200
+
+
+def test_a_key_is_exchanged_while_it_serves(service: Service) -> None:
+    keys = service.ray.folder.parent / "keys"
+    before = keys.read_text()
+    keys.write_text("sk-new\n")
+    new = {"Authorization": "Bearer sk-new"}
+    service.ray.wait_for(lambda: service.ask(headers=new).status == 200, 30)
+    service.ray.wait_for(lambda: service.ask().status == 401, 30)
+    keys.write_text(before)
+    service.ray.wait_for(lambda: service.ask().status == 200, 30)
+
+
+def test_what_is_not_served_is_not_there(service: Service) -> None:
+    headers = {"Authorization": f"Bearer {KEY}"}
+    assert service.client.get("/v1/models", headers=headers).status_code == 200
+    assert service.client.get("/v1/models/tiny", headers=headers).json()["id"] == "tiny"
+    for path in (
+        "/-/routes",
+        "/openapi.json",
+        "/docs",
+        "/tokenize",
+        "/sleep",
+        "/metrics",
+        "/v1/load_lora_adapter",
+    ):
+        answer = service.client.get(path, headers=headers)
+        assert (answer.status_code, answer.json()["error"]["message"]) == (404, f"Invalid URL (GET {path})")
 
 
 def test_what_is_wrong_with_a_request_is_said_as_openai_says_it(service: Service) -> None:

@@ -50,3 +50,11 @@ annotations:
 {{- define "rayspan.elects" -}}
 {{- if or .Values.leaderElection (gt (int .Values.replicas) 1) }}true{{ end }}
 {{- end }}
+
+{{- /* The operator's own pods, as a peer in a NetworkPolicy. */ -}}
+{{- define "rayspan.peer" -}}
+namespaceSelector:
+  matchLabels: {kubernetes.io/metadata.name: {{ .Release.Namespace }}}
+podSelector:
+  matchLabels: {{- include "rayspan.selector" . | nindent 4 }}
+{{- end }}

@@ -140,6 +140,14 @@ def _constrain(spec: Schema) -> None:
             "and 52365): choose another, such as 8000",
         )
     ]
+    peer = properties["serving"]["properties"]["allowFrom"]["items"]
+    peer["x-kubernetes-validations"] = [
+        _rule(
+            "has(self.ipBlock) != (has(self.podSelector) || has(self.namespaceSelector))",
+            "spec.serving.allowFrom: an entry is either an ipBlock, or a namespaceSelector, a podSelector or both: "
+            "write two entries for both",
+        )
+    ]
     _constrain_parallelism(properties["parallelism"])
     _own(properties["engine"])
 

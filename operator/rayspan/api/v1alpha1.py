@@ -110,6 +110,53 @@ class LocalReference(Model):
     name: Name = Field(description="Name of the object, in the same namespace.")
 
 
+class SelectorOperator(StrEnum):
+    """How a label is compared."""
+
+    IN = "In"
+    NOT_IN = "NotIn"
+    EXISTS = "Exists"
+    DOES_NOT_EXIST = "DoesNotExist"
+
+
+class SelectorRequirement(Model):
+    """One comparison of a label."""
+
+    key: Name = Field(description="Label.")
+    operator: SelectorOperator = Field(description="How it is compared.")
+    values: Annotated[list[LabelValue], Field(max_length=64)] | None = Field(
+        default=None, description="What it is compared with: for In and NotIn."
+    )
+
+
+class LabelSelector(Model):
+    """As Kubernetes has it everywhere; empty: all."""
+
+    match_labels: Selector | None = Field(default=None, description="Labels, each with its value.")
+    match_expressions: Annotated[list[SelectorRequirement], Field(max_length=16)] | None = Field(
+        default=None, description="Further comparisons; all of them hold."
+    )
+
+
+class AddressBlock(Model):
+    """A range of addresses."""
+
+    cidr: Annotated[str, Field(max_length=49)] = Field(description="Range, such as 10.0.0.0/8.")
+    except_: Annotated[list[Annotated[str, Field(max_length=49)]], Field(max_length=64)] | None = Field(
+        default=None, alias="except", description="Ranges in it that are left out."
+    )
+
+
+class Peer(Model):
+    """Who may come in, as in a NetworkPolicy (networking.k8s.io/v1 NetworkPolicyPeer)."""
+
+    namespace_selector: LabelSelector | None = Field(
+        default=None, description="Pods of these namespaces. Default: of this one."
+    )
+    pod_selector: LabelSelector | None = Field(default=None, description="Of them, these pods. Default: all.")
+    ip_block: AddressBlock | None = Field(default=None, description="Addresses, in place of pods.")
+
+
 class Serving(Model):
     """The serving path: image, port, limits, pods."""
 
@@ -123,7 +170,15 @@ class Serving(Model):
         default=8000, description="Port of the OpenAI-compatible endpoint."
     )
     api_key_secret: SecretKey | None = Field(
-        default=None, description="When given, requests need this key as a bearer token."
+        default=None,
+        description="When given, requests need a key as a bearer token. The entry of the Secret may hold several, "
+        "one per line, and all of them are good. A change reaches the pods within about a minute, without a "
+        "restart: add the new key, move the clients, take the old one out.",
+    )
+    allow_from: Annotated[list[Peer], Field(max_length=32)] | None = Field(
+        default=None,
+        description="Who may reach the port, as in a NetworkPolicy's `from`. Left out: everyone. Empty: nobody but "
+        "this deployment's own pods and the operators. The cluster's network has to enforce NetworkPolicies.",
     )
     request_timeout_seconds: Annotated[int, Field(ge=1, le=86400)] = Field(
         default=600, description="A request that takes longer is ended with an error."

@@ -45,12 +45,23 @@ SECRET: Final = Kind("v1", "Secret", "secrets")
 SERVICE: Final = Kind("v1", "Service", "services")
 EVENT: Final = Kind("v1", "Event", "events")
 JOB: Final = Kind("batch/v1", "Job", "jobs")
+NETWORK_POLICY: Final = Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
 LEASE: Final = Kind("coordination.k8s.io/v1", "Lease", "leases")
 
-_BY_NAME: Final = {
-    kind.name: kind
-    for kind in (LLM_DEPLOYMENT, RAY_SERVICE, RAY_CLUSTER, POD, NODE, SECRET, SERVICE, EVENT, JOB, LEASE)
-}
+_KINDS: Final = (
+    LLM_DEPLOYMENT,
+    RAY_SERVICE,
+    RAY_CLUSTER,
+    POD,
+    NODE,
+    SECRET,
+    SERVICE,
+    EVENT,
+    JOB,
+    NETWORK_POLICY,
+    LEASE,
+)
+_BY_NAME: Final = {kind.name: kind for kind in _KINDS}
 
 
 def kind_of(thing: dict[str, Any]) -> Kind:

@@ -39,6 +39,8 @@ class Memory:
     secret_wanted: bool = True
     """Whether the Secret of the tokens has to be written: it may not be read."""
     secret_at: float = -math.inf
+    policies_left: bool = True
+    """Whether NetworkPolicies may be left of an operator that made them, where this one makes none."""
     written_at: float = -math.inf
     scraped_at: float = -math.inf
     proof: Proof = field(default_factory=Proof)

@@ -45,6 +45,7 @@ async def roll_out(
             await _stop(client, deployment)
         elif wanted:
             await _write_secret(client, deployment, memory, master_key, now)
+            await _remove_policies(client, deployment, wanted, memory)
         for thing in wanted:
             if thing["kind"] != kinds.RAY_SERVICE.name:
                 await client.apply(thing)
@@ -73,6 +74,20 @@ async def _write_secret(
     ray, probe = (tokens.derive(master_key, purpose, uid) for purpose in (tokens.RAY, tokens.PROBE))
     await client.apply_unread(token_secret(deployment, ray, probe))
     memory.secret_wanted, memory.secret_at = False, now
+
+
+async def _remove_policies(
+    client: Client, deployment: LLMDeployment, wanted: tuple[Object, ...], memory: Memory
+) -> None:
+    """Where no NetworkPolicies are wanted: remove those of an operator that was set otherwise. Looked for once."""
+    if not memory.policies_left or any(thing["kind"] == kinds.NETWORK_POLICY.name for thing in wanted):
+        return
+    namespace, name = deployment.metadata.namespace, deployment.metadata.name
+    for policy in (names.inner_policy(name), names.serving_policy(name)):
+        live = await client.get(kinds.NETWORK_POLICY, namespace, policy)
+        if live is not None and deployment.metadata.uid in owners(live):
+            await client.delete(kinds.NETWORK_POLICY, namespace, policy, live["metadata"]["uid"])
+    memory.policies_left = False
 
 
 def lacks_secret(seen: Observed) -> bool:

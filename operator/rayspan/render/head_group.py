@@ -46,6 +46,11 @@ def head_group(deployment: LLMDeployment, settings: RenderSettings) -> dict[str,
         container,
         {
             "env": [
+                # Its proxy answers its health and nothing else (rayspan_serving.proxy).
+                {
+                    "name": "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH",
+                    "value": "rayspan_serving.proxy:of_the_head",
+                },
                 {"name": "RAY_health_check_period_ms", "value": "2000"},
                 {"name": "RAY_health_check_timeout_ms", "value": "5000"},
                 {"name": "RAY_health_check_failure_threshold", "value": "4"},

@@ -37,6 +37,8 @@ AUTH_TOKEN_KEY: Final = "auth_token"
 PROBE_TOKEN_KEY: Final = "probe_token"
 DASHBOARD_PORT: Final = 8265
 METRICS_PORT: Final = 8080
+RAY_LABEL: Final = "ray.io/cluster"
+"""On every pod of a Ray cluster; KubeRay sets it."""
 
 
 def ray_service(name: str) -> str:
@@ -47,6 +49,16 @@ def ray_service(name: str) -> str:
 def token_secret(name: str) -> str:
     """The Secret with Ray's token and the probe's."""
     return f"{name}-ray-token"
+
+
+def inner_policy(name: str) -> str:
+    """The NetworkPolicy of all Ray pods."""
+    return f"{name}-ray"
+
+
+def serving_policy(name: str) -> str:
+    """The NetworkPolicy of the serving port."""
+    return f"{name}-serve"
 
 
 def inspect_job(name: str, key: str) -> str:

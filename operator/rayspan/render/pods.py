@@ -16,6 +16,7 @@ from rayspan.render.model_source import location
 from rayspan.render.settings import RenderSettings
 
 CACHE_PATH: Final = "/var/cache/rayspan"
+_KEYS_PATH: Final = "/etc/rayspan/api-keys"
 HEALTH_PORT: Final = 52365
 """Ray's dashboard agent; KubeRay starts it there. /api/healthz needs no token."""
 
@@ -122,6 +123,23 @@ def model_access(deployment: LLMDeployment) -> tuple[dict[str, Any], dict[str, A
         claim = {"claimName": place.claim, "readOnly": True}
         pod["volumes"] = [{"name": "model", "persistentVolumeClaim": claim}]
     return container, pod
+
+
+def api_keys(deployment: LLMDeployment) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a container and its pod need to tell API keys: a file, which the kubelet keeps as the Secret is. No
+    variable, for that would stay as it was, and every process of the pod would have it."""
+    secret = deployment.spec.serving.api_key_secret
+    if secret is None:
+        return {}, {}
+    items = [{"key": secret.key, "path": "keys"}]
+    source = {"secretName": secret.name, "defaultMode": 0o440, "items": items}
+    return (
+        {
+            "env": [{"name": "RAYSPAN_API_KEYS_FILE", "value": f"{_KEYS_PATH}/keys"}],
+            "volumeMounts": [{"name": "api-keys", "mountPath": _KEYS_PATH, "readOnly": True}],
+        },
+        {"volumes": [{"name": "api-keys", "secret": source}]},
+    )
 
 
 def secret_variable(name: str, secret: str, key: str) -> dict[str, Any]:

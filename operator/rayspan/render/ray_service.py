@@ -8,6 +8,7 @@ from rayspan.api.v1alpha1 import LLMDeployment, UpdateType
 from rayspan.plan.types import Plan
 from rayspan.render import names
 from rayspan.render.head_group import head_group
+from rayspan.render.network_policy import network_policies
 from rayspan.render.record import asked, endpoint, recorded
 from rayspan.render.revision import cluster_revision, digest, serve_revision
 from rayspan.render.serve_config import serve_config, text
@@ -18,11 +19,14 @@ _UPGRADE: Final = {UpdateType.RECREATE: "None", UpdateType.NEW_CLUSTER: "NewClus
 
 
 def objects(deployment: LLMDeployment, plan: Plan, settings: RenderSettings) -> tuple[dict[str, Any], ...]:
-    """All that is applied for a plan; nothing for ``spec.replicas: 0``.
+    """All that is applied for a plan, the RayService last; nothing for ``spec.replicas: 0``.
 
-    The Secret of the tokens and the inspection Job have builders of their own.
+    The NetworkPolicies come first: no pod is to be there before them. The Secret of the tokens and the inspection
+    Job have builders of their own.
     """
-    return (ray_service(deployment, plan, settings),) if deployment.spec.replicas else ()
+    if not deployment.spec.replicas:
+        return ()
+    return (*network_policies(deployment, settings), ray_service(deployment, plan, settings))
 
 
 def ray_service(deployment: LLMDeployment, plan: Plan, settings: RenderSettings) -> dict[str, Any]:

@@ -36,12 +36,14 @@ def recorded(plan: Plan) -> str:
 
 
 def asked(deployment: LLMDeployment) -> str:
-    """Hash of what its owner wants. Fields that are at their default count as left out, so that a version that adds
-    some sees the same."""
-    spec = deployment.spec.model_dump(
-        mode="json", by_alias=True, exclude_defaults=True, exclude={"objectives"}
-    )  # which render nothing
-    return digest([spec, deployment.metadata.annotations.get(names.RESTARTED_AT)])
+    """Hash of what its owner wants of the RayService. Fields that are at their default count as left out, so that a
+    version that adds some sees the same."""
+    spec = deployment.spec
+    # Neither renders anything in it: objectives nothing at all, clients a NetworkPolicy.
+    serving = spec.serving.model_copy(update={"allow_from": None})
+    spec = spec.model_copy(update={"objectives": None, "serving": serving})
+    wanted = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return digest([wanted, deployment.metadata.annotations.get(names.RESTARTED_AT)])
 
 
 def left_alone(live: Mapping[str, str], wanted: Mapping[str, str]) -> bool:

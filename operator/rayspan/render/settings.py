@@ -3,6 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+Peers = tuple[dict[str, Any], ...]
+"""As in a NetworkPolicy's ``from``; none: nobody."""
+
+
+@dataclass(frozen=True)
+class Insiders:
+    """Who reaches the inner ports of the Ray pods: the ports that are for no client."""
+
+    rayspan: Peers
+    """This operator: Ray's dashboard, the metrics, the serving port of every pod."""
+    kuberay: Peers
+    """KubeRay's operator: Ray's dashboard and the health of the head's proxy."""
+    metrics: Peers = ()
+    """Whoever scrapes the metrics: Prometheus."""
 
 
 @dataclass(frozen=True)
@@ -13,6 +29,8 @@ class RenderSettings:
     """Image of all Ray pods where spec.serving.image is left out."""
     version: str = "0.1.0"
     """Of the operator."""
+    insiders: Insiders | None = None
+    """For the NetworkPolicies of Ray pods; None: none are made."""
     ray_version: str = "2.60.0"
     """Ray in the serving image; KubeRay chooses its probes and features by it."""
     termination_grace_seconds: int = 35

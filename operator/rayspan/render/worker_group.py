@@ -15,6 +15,7 @@ from rayspan.plan.types import Plan, StagePlan
 from rayspan.render import names
 from rayspan.render.merge import merged
 from rayspan.render.pods import (
+    api_keys,
     drain_hook,
     give_drain_time,
     model_access,
@@ -76,9 +77,6 @@ def _parts(
         {"name": "RAYSPAN_MODEL", "value": deployment.spec.model.id},
         secret_variable("RAYSPAN_PROBE_TOKEN", token, names.PROBE_TOKEN_KEY),
     ]
-    if serving.api_key_secret is not None:
-        key = serving.api_key_secret
-        variables.append(secret_variable("RAYSPAN_API_KEY", key.name, key.key))
     container: dict[str, Any] = {
         "env": variables,
         "ports": [
@@ -95,7 +93,7 @@ def _parts(
         "tolerations": [dict(toleration) for toleration in GPU_TOLERATIONS],
         "terminationGracePeriodSeconds": settings.termination_grace_seconds,
     }
-    for more_container, more_pod in (shared_memory(), model_access(deployment)):
+    for more_container, more_pod in (shared_memory(), model_access(deployment), api_keys(deployment)):
         container, pod = merged(container, more_container), merged(pod, more_pod)
     return container, pod
 

@@ -40,6 +40,7 @@ SHAPES: dict[str, tuple[str, ...]] = {
     "without what is optional": (
         "--set", "networkPolicy.enabled=false", "--set", "podDisruptionBudget.enabled=false",
         "--set", "serviceAccount.create=false", "--set", "serviceAccount.name=mine",
+        "--set", "rayPods.networkPolicy.enabled=false", "--set", "podTemplatePolicy.enabled=false",
     ),
     "with everything set": (
         "--set-json", 'tolerations=[{"key":"infra","operator":"Exists"}]',
@@ -51,6 +52,8 @@ SHAPES: dict[str, tuple[str, ...]] = {
         "--set-json", 'affinity={"nodeAffinity":{}}', "--set", "logFormat=text", "--set", "logLevel=debug",
         "--set", "metrics.podMonitor.enabled=true", "--set", "metrics.rules.enabled=true",
         "--set", "metrics.dashboard.enabled=true", "--set", "watchNamespaces={llm-a}", "--set", "listNodes=true",
+        "--set-json", 'rayPods.networkPolicy.metricsFrom=[{"namespaceSelector":{"matchLabels":{"name":"monitoring"}}}]',
+        "--set", "podTemplatePolicy.allow={hostPath}", "--set", "podTemplatePolicy.serviceAccounts={models}",
     ),
 }  # fmt: skip
 

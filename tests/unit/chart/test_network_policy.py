@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from rayspan.render import Insiders
 from rayspan.render.names import DEPLOYMENT_LABEL
+from rayspan.settings import Settings
 
 from tests.unit.chart.rendered import SHAPES, kinds, one, render
 
@@ -51,6 +53,38 @@ def test_restricted_it_reaches_pods_of_its_namespaces_only() -> None:
     (peer,) = policy(*SHUT, "--set", "watchNamespaces={a,b}")["egress"][2]["to"]
     wanted = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["a", "b"]}
     assert peer["namespaceSelector"] == {"matchExpressions": [wanted]}
+
+
+def insiders(*values: str) -> Insiders | None:
+    (container,) = one(render(*values), "Deployment")["spec"]["template"]["spec"]["containers"]
+    found = {each["name"]: each.get("value", "") for each in container["env"]}
+    return Settings.from_environment(found).insiders()
+
+
+def test_the_operator_knows_who_reaches_the_inner_ports_of_ray_pods() -> None:
+    objects, named = render(), insiders()
+    assert named is not None
+    (operator,) = named.rayspan
+    labels = one(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert operator["podSelector"]["matchLabels"].items() <= labels.items()
+    assert operator["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "rayspan-system"}
+    (kuberay,) = named.kuberay
+    assert kuberay["podSelector"]["matchLabels"] == {"app.kubernetes.io/component": "kuberay-operator"}
+    assert named.metrics == ()
+
+
+def test_kuberay_and_prometheus_are_named_as_one_likes() -> None:
+    named = insiders(
+        "--set-json", 'rayPods.networkPolicy.kuberay=[{"ipBlock":{"cidr":"10.0.0.1/32"}}]',
+        "--set-json", 'rayPods.networkPolicy.metricsFrom=[{"podSelector":{"matchLabels":{"app":"prometheus"}}}]',
+    )  # fmt: skip
+    assert named is not None
+    assert named.kuberay == ({"ipBlock": {"cidr": "10.0.0.1/32"}},)
+    assert named.metrics == ({"podSelector": {"matchLabels": {"app": "prometheus"}}},)
+
+
+def test_the_operator_makes_none_for_ray_pods_on_request() -> None:
+    assert insiders("--set", "rayPods.networkPolicy.enabled=false") is None
 
 
 def test_it_is_left_out_on_request() -> None:

@@ -52,6 +52,17 @@ def test_a_role_in_a_namespace_has_what_the_clusterwide_one_has_but_for_what_has
     assert there < everywhere
 
 
+def test_network_policies_are_made_and_changed_or_where_none_are_made_removed() -> None:
+    for values in ((), RESTRICTED, ("--set", "replicas=2")):
+        kind = "Role" if values == RESTRICTED else "ClusterRole"
+        for enabled, wanted in (("true", {"get", "create", "patch"}), ("false", {"get", "delete"})):
+            objects = render(*values, "--set", f"rayPods.networkPolicy.enabled={enabled}")
+            granted = {
+                (group, verb) for group, what, verb in grants(objects, kind) if what == "networkpolicies"
+            }
+            assert granted == {("networking.k8s.io", verb) for verb in wanted}
+
+
 def test_listing_nodes_is_the_one_grant_in_the_cluster_that_can_be_given_back() -> None:
     assert grants(render(*RESTRICTED, "--set", "listNodes=true"), "ClusterRole") == {("", "nodes", "list")}
 

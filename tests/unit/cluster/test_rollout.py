@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any, cast
 
 import aiohttp
@@ -16,7 +17,7 @@ from rayspan.cluster.memory import Memory
 from rayspan.cluster.metrics import Window
 from rayspan.cluster.observe import Observer
 from rayspan.plan.types import Plan, StagePlan
-from rayspan.render import RenderSettings, objects
+from rayspan.render import Insiders, RenderSettings, objects
 from rayspan.render.names import CLUSTER_REVISION, RENDERED_BY
 from rayspan.report.observed import Observed, PodView, RayClusterView, Unknown, WorkerGroupView
 from rayspan.settings import Settings
@@ -24,8 +25,12 @@ from rayspan.settings import Settings
 PLAN = Plan(1, (StagePlan(0, 4, {}, ()), StagePlan(1, 4, {}, ())), "nvidia.com/gpu")
 SERVICE = "/apis/ray.io/v1/namespaces/llm/rayservices/tiny"
 CLUSTERS = "/apis/ray.io/v1/namespaces/llm/rayclusters"
+POLICIES = "/apis/networking.k8s.io/v1/namespaces/llm/networkpolicies"
 SECRET = "/api/v1/namespaces/llm/secrets/tiny-ray-token"
 KEY = b"k" * 32
+PEER: dict[str, Any] = {"podSelector": {}}
+SETTINGS = RenderSettings(serving_image="serving:1")
+WITH_POLICIES = replace(SETTINGS, insiders=Insiders((PEER,), (PEER,)))
 GOING = "2026-01-01T00:00:00Z"
 Object = dict[str, Any]
 
@@ -65,7 +70,7 @@ def deployment(replicas: int = 1, uid: str = "u-new", strategy: str = "Recreate"
 
 def service(owner: str, **metadata: Any) -> Object:
     """A RayService as ``owner`` applied it."""
-    (made,) = objects(deployment(uid=owner), PLAN, RenderSettings(serving_image="serving:1"))
+    (made,) = objects(deployment(uid=owner), PLAN, SETTINGS)
     return {**made, "metadata": {**made["metadata"], "uid": f"service-of-{owner}", **metadata}}
 
 
@@ -80,8 +85,10 @@ def memory(**fields: Any) -> Memory:
     return Memory("u-new", Window(60.0), **fields)
 
 
-async def carried(store: Store, remembered: Memory | None = None, now: float = 1000.0) -> str | None:
-    wanted = objects(deployment(), PLAN, RenderSettings(serving_image="serving:1"))
+async def carried(
+    store: Store, remembered: Memory | None = None, now: float = 1000.0, settings: RenderSettings = SETTINGS
+) -> str | None:
+    wanted = objects(deployment(), PLAN, settings)
     return await rollout.roll_out(store, deployment(), wanted, remembered or memory(), KEY, now)
 
 
@@ -100,12 +107,46 @@ async def test_a_ray_service_that_another_version_rendered_for_the_same_is_not_t
     assert await carried(store, remembered) is None
     assert store.writes == []
     assert remembered.rendered[CLUSTER_REVISION] == "of-then"
+    assert await carried(store, remembered, settings=WITH_POLICIES) is None
+    assert store.writes == [("PATCH", f"{POLICIES}/tiny-ray"), ("PATCH", f"{POLICIES}/tiny-serve")]
 
 
 async def test_a_ray_service_of_another_owner_that_stays_is_told() -> None:
     refusal = await carried(Store(**{SERVICE: service("u-old")}))
     assert refusal is not None
     assert "does not belong to this LLMDeployment" in refusal
+
+
+def policy(name: str, owner: str) -> Object:
+    metadata = {"name": name, "uid": f"uid-of-{name}", "ownerReferences": [{"uid": owner}]}
+    return {"kind": "NetworkPolicy", "metadata": metadata}
+
+
+async def test_where_no_policies_are_made_those_that_were_go_and_are_looked_for_once() -> None:
+    store = Store(
+        **{
+            SERVICE: service("u-new"),
+            f"{POLICIES}/tiny-ray": policy("tiny-ray", "u-new"),
+            f"{POLICIES}/tiny-serve": policy("tiny-serve", "someone else"),
+        }
+    )
+    remembered = memory()
+    assert await carried(store, remembered) is None
+    assert [path for method, path in store.writes if method == "DELETE"] == [f"{POLICIES}/tiny-ray"]
+    await carried(store, remembered)
+    assert [method for method, _ in store.writes].count("DELETE") == 1
+
+
+async def test_policies_are_applied_before_the_ray_service_and_none_is_removed() -> None:
+    store = Store(**{SERVICE: service("u-new")})
+    assert await carried(store, settings=WITH_POLICIES) is None
+    assert [path for method, path in store.writes if method == "PATCH"] == [
+        SECRET,
+        f"{POLICIES}/tiny-ray",
+        f"{POLICIES}/tiny-serve",
+        SERVICE,
+    ]
+    assert "DELETE" not in [method for method, _ in store.writes]
 
 
 async def test_old_clusters_of_this_ray_service_go_and_those_of_another_stay() -> None:

@@ -8,6 +8,7 @@ import pytest
 from rayspan.cluster.stored import stored
 from rayspan.cluster.tokens import PROBE, RAY, derive
 from rayspan.errors import SettingsError
+from rayspan.render import Insiders
 from rayspan.settings import Settings
 
 
@@ -36,6 +37,25 @@ def test_a_switch_is_true_or_false() -> None:
         assert Settings.from_environment({"RAYSPAN_LEADER_ELECT": text}).leader_elect is meant
     with pytest.raises(SettingsError, match="RAYSPAN_LEADER_ELECT is 'yes'; it should be true or false"):
         Settings.from_environment({"RAYSPAN_LEADER_ELECT": "yes"})
+
+
+def test_who_reaches_ray_pods_is_read_or_named_as_wrong() -> None:
+    assert Settings().insiders() is None
+    text = (
+        '{"rayspan": [{"podSelector": {}}], "kuberay": [], "metrics": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}'
+    )
+    assert Settings(ray_insiders=text).insiders() == Insiders(
+        ({"podSelector": {}},), (), ({"ipBlock": {"cidr": "10.0.0.0/8"}},)
+    )
+    for wrong in (
+        "{",
+        "[]",
+        "{}",
+        '{"rayspan": [], "kuberay": [], "others": []}',
+        '{"rayspan": 1, "kuberay": []}',
+    ):
+        with pytest.raises(SettingsError, match="RAYSPAN_RAY_INSIDERS is not what it should be"):
+            Settings(ray_insiders=wrong).insiders()
 
 
 def test_a_key_lasts_only_from_a_file(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rayspan.api.v1alpha1 import LLMDeployment
 from rayspan.plan.types import Plan, StagePlan
-from rayspan.render import RenderSettings, left_alone, names, objects, settings_of
+from rayspan.render import Insiders, RenderSettings, left_alone, names, objects, settings_of
 
 PLAN = Plan(
     1, (StagePlan(0, 4, {}, ()), StagePlan(1, 4, {}, ())), "nvidia.com/gpu", explanation=("It fits.",)
@@ -23,7 +23,7 @@ def deployment(annotations: dict[str, str] | None = None, **spec: Any) -> LLMDep
 def annotations(
     settings: RenderSettings, made: LLMDeployment | None = None, plan: Plan = PLAN
 ) -> dict[str, str]:
-    (service,) = objects(made or deployment(), plan, settings)
+    *_, service = objects(made or deployment(), plan, settings)
     found: dict[str, str] = service["metadata"]["annotations"]
     return found
 
@@ -51,6 +51,22 @@ def test_what_is_asked_for_anew_is_rendered_anew(wanted: dict[str, str]) -> None
 def test_words_in_the_plan_and_fields_at_their_default_ask_for_nothing() -> None:
     assert left_alone(annotations(OLD), annotations(NEW, plan=replace(PLAN, explanation=("It fits well.",))))
     assert left_alone(annotations(OLD), annotations(NEW, deployment(replicas=1)))
+
+
+def test_what_renders_nothing_in_a_ray_service_asks_for_nothing() -> None:
+    peer: dict[str, Any] = {"podSelector": {}}
+    policies = replace(NEW, insiders=Insiders((peer,), (peer,)))
+    specs: tuple[dict[str, Any], ...] = (
+        {"objectives": {"endToEnd": {"p99": "20s"}}},
+        {"serving": {"allowFrom": []}},
+        {"serving": {"allowFrom": [peer]}, "objectives": {}},
+    )
+    for spec in specs:
+        assert left_alone(annotations(OLD), annotations(policies, deployment(**spec)))
+        assert annotations(NEW) == annotations(policies, deployment(**spec))
+    assert not left_alone(
+        annotations(OLD), annotations(NEW, deployment(serving={"allowFrom": [], "port": 9000}))
+    )
 
 
 def test_its_image_is_kept_with_it() -> None:

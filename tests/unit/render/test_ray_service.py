@@ -199,9 +199,14 @@ def test_secrets_are_referenced_and_never_written() -> None:
     found = {v["name"]: v["valueFrom"]["secretKeyRef"] for v in container(stage)["env"] if "valueFrom" in v}
     assert found == {
         "RAYSPAN_PROBE_TOKEN": {"name": "chat-ray-token", "key": "probe_token"},
-        "RAYSPAN_API_KEY": {"name": "keys", "key": "key"},
         "HF_TOKEN": {"name": "hub", "key": "token"},
     }
+    file = {"name": "RAYSPAN_API_KEYS_FILE", "value": "/etc/rayspan/api-keys/keys"}
+    mount = {"name": "api-keys", "mountPath": "/etc/rayspan/api-keys", "readOnly": True}
+    source = {"secretName": "keys", "defaultMode": 0o440, "items": [{"key": "key", "path": "keys"}]}
+    assert file in container(stage)["env"]
+    assert mount in container(stage)["volumeMounts"]  # whole, not a subPath: that would never be renewed
+    assert {"name": "api-keys", "secret": source} in stage["template"]["spec"]["volumes"]
     secret = token_secret_(given, "ray", "probe")
     assert secret["stringData"] == {"auth_token": "ray", "probe_token": "probe"}
     assert secret["metadata"]["ownerReferences"] == service(given)["metadata"]["ownerReferences"]

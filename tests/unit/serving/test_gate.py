@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rayspan_serving.gate import Doorkeeper
 
-CASES: dict[str, tuple[dict[str, str], list[tuple[bytes, bytes]], int]] = {
-    "without a key everybody may ask": ({}, [], 200),
-    "the key opens": ({"RAYSPAN_API_KEY": "k"}, [(b"authorization", b"Bearer k")], 200),
-    "a key from a file that ends with a newline opens": (
-        {"RAYSPAN_API_KEY": "k\n"},
-        [(b"authorization", b"Bearer k")],
-        200,
-    ),
-    "another key does not": ({"RAYSPAN_API_KEY": "k"}, [(b"authorization", b"Bearer x")], 401),
-    "no key does not": ({"RAYSPAN_API_KEY": "k"}, [], 401),
-    "an empty key in the Secret opens to nobody": (
-        {"RAYSPAN_API_KEY": ""},
-        [(b"authorization", b"Bearer ")],
-        401,
-    ),
-    "the operator's own completion needs no key": (
-        {"RAYSPAN_API_KEY": "k", "RAYSPAN_PROBE_TOKEN": "p"},
-        [(b"x-rayspan-probe", b"p")],
-        200,
-    ),
-    "an empty probe token is no token": ({"RAYSPAN_API_KEY": "k"}, [(b"x-rayspan-probe", b"")], 401),
+CASES: dict[str, tuple[str | None, list[tuple[bytes, bytes]], int]] = {
+    "without keys everybody may ask": (None, [], 200),
+    "a key opens": ("k\n", [(b"authorization", b"Bearer k")], 200),
+    "so does another one": ("k\nl\n", [(b"authorization", b"bearer  l")], 200),
+    "a key that is none of them does not": ("k\nl\n", [(b"authorization", b"Bearer x")], 401),
+    "another scheme does not": ("k", [(b"authorization", b"Basic k")], 401),
+    "no key does not": ("k", [], 401),
+    "an empty Secret opens to nobody": ("", [(b"authorization", b"Bearer ")], 401),
+    "the operator's own completion needs no key": ("k", [(b"x-rayspan-probe", b"p")], 200),
+    "a wrong probe token is no key": ("k", [(b"x-rayspan-probe", b"q")], 401),
 }
 
 
-@pytest.mark.parametrize("sentence", CASES)
-async def test_who_may_ask(sentence: str) -> None:
-    environment, headers, status = CASES[sentence]
+async def asked(environment: dict[str, str], headers: list[tuple[bytes, bytes]]) -> list[dict[str, Any]]:
     sent: list[dict[str, Any]] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -46,4 +35,31 @@ async def test_who_may_ask(sentence: str) -> None:
 
     scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": headers}
     await Doorkeeper(app, environment)(scope, receive, send)
-    assert sent[0]["status"] == status
+    return sent
+
+
+@pytest.mark.parametrize("sentence", CASES)
+async def test_who_may_ask(sentence: str, tmp_path: Path) -> None:
+    keys, headers, status = CASES[sentence]
+    environment = {"RAYSPAN_PROBE_TOKEN": "p"}
+    if keys is not None:
+        (tmp_path / "keys").write_text(keys)
+        environment["RAYSPAN_API_KEYS_FILE"] = str(tmp_path / "keys")
+    assert (await asked(environment, headers))[0]["status"] == status
+
+
+async def test_an_empty_probe_token_is_no_token(tmp_path: Path) -> None:
+    environment = {"RAYSPAN_API_KEYS_FILE": str(tmp_path / "not-there")}
+    assert (await asked(environment, [(b"x-rayspan-probe", b"")]))[0]["status"] == 401
+
+
+async def test_a_refusal_says_how_to_ask_and_is_an_error_as_openai_has_it(tmp_path: Path) -> None:
+    start, body = await asked({"RAYSPAN_API_KEYS_FILE": str(tmp_path / "keys")}, [])
+    assert (b"www-authenticate", b"Bearer") in start["headers"]
+    error = {
+        "message": "Incorrect or missing API key.",
+        "type": "invalid_api_key",
+        "param": None,
+        "code": 401,
+    }
+    assert json.loads(body["body"]) == {"error": error}
