@@ -9,7 +9,7 @@ KEY := $(CACHE)/cluster/master-key
 
 # The cluster of `make cluster`, never the one that the shell happens to point at.
 export KUBECONFIG := $(CACHE)/cluster/kubeconfig
-export PATH := $(CACHE)/bin:$(PATH)
+export PATH := $(CACHE)/bin:$(dir $(UV)):$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
