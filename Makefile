@@ -12,7 +12,7 @@ export KUBECONFIG := $(CACHE)/cluster/kubeconfig
 export PATH := $(CACHE)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help cluster cluster-down images install demo run test lint types unit api serving e2e e2e-long baseline split path faults crds scan sbom licences release golden env serving-env programs clean
+.PHONY: help cluster cluster-down images install demo run test lint types unit api generated serving e2e e2e-long baseline split path faults crds scan sbom licences release golden env serving-env programs clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ unit: env programs ## Tests without a cluster: planner, renderer, report, comman
 
 api: env ## Tests against the cluster's API server: the CRD's rules, the client, the loop
 	@$(PYTEST) tests/api
+
+generated: env ## Thousands of generated deployments, bad ones and chains of edits on an API server; OPTIONS=--deployments 5000
+	@$(RUN) python -m tests.generated $(OPTIONS)
 
 serving: serving-env ## Tests of what runs inside Ray, with real Ray and vLLM and without Kubernetes
 	@$(CACHE)/serving-env/bin/python -m pytest -c serving_image/pyproject.toml tests/serving

@@ -7,6 +7,7 @@ from typing import Any, Final
 import kopf
 
 from rayspan.api.v1alpha1 import GROUP, PLURAL, VERSION
+from rayspan.cluster.client import PAGE
 from rayspan.render.names import DEPLOYMENT_LABEL
 from rayspan.settings import Settings
 from rayspan.wakeups import Wakeups
@@ -23,7 +24,7 @@ def register(registry: kopf.OperatorRegistry, wakeups: Wakeups, settings: Settin
         # One process works at a time; not kopf's peering sees to that, but the Lease (leading.py).
         settings.peering.standalone = True
         settings.networking.request_timeout = 60
-        settings.watching.chunk_size = 500
+        settings.watching.chunk_size = PAGE
         # Events of the operator are written by the flow, on transitions; kopf's own would be one per log line.
         settings.posting.enabled = False
         # It would list namespaces and CustomResourceDefinitions, which takes grants in the whole cluster:

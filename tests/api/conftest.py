@@ -133,7 +133,7 @@ class Operator:
         """Stop it as Kubernetes would."""
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
-            self._process.wait(20)
+            self._process.wait(60)
             self._process = None
 
     def signal(self, number: signal.Signals) -> None:
@@ -145,6 +145,12 @@ class Operator:
         """Wait until it ends by itself; its exit code."""
         assert self._process is not None
         return self._process.wait(seconds)
+
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        assert self._process is not None
+        return self._process.pid
 
     def resident_mebibytes(self) -> float:
         """Its resident memory."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
@@ -13,6 +14,7 @@ from rayspan.cluster import kinds
 from rayspan.cluster.client import Client
 from rayspan.cluster.nodes import KEPT_SECONDS, REFUSED_SECONDS, Nodes, vouched_facts
 from rayspan.plan.facts import NodeFacts
+from rayspan.render.names import DEPLOYMENT_LABEL
 from rayspan.report.observed import Unknown
 from rayspan.report.status import status
 
@@ -32,6 +34,9 @@ class Cluster:
         gpus = self.gpus
         await asyncio.sleep(0)
         return [{"metadata": {"name": "a"}, "status": {"allocatable": {"nvidia.com/gpu": str(gpus)}}}]
+
+    async def pages(self, kind: kinds.Kind, *_: Any, **__: str) -> AsyncIterator[list[dict[str, Any]]]:
+        yield []
 
 
 def gpus(found: Any) -> list[int]:
@@ -61,11 +66,37 @@ async def test_many_who_want_one_anew_share_it() -> None:
     assert cluster.asked <= 2
 
 
+async def test_readings_that_take_long_are_shared_for_a_while() -> None:
+    cluster, now = Cluster(), [100.0]
+
+    def clock() -> float:
+        return now[0]
+
+    nodes = Nodes(cast(Client, cluster), clock)
+    nodes._took = 1.0  # as in a large cluster
+    await nodes.read("ns", "a", anew=True)
+    nodes._took = 1.0
+    now[0] += 3
+    await nodes.read("ns", "b", anew=True)
+    assert cluster.asked == 1
+    now[0] += 2
+    await nodes.read("ns", "b", anew=True)
+    assert cluster.asked == 2
+
+
+async def test_what_the_named_deployment_holds_itself_is_free_for_it() -> None:
+    nodes = Nodes(
+        cast(Client, Restricted(nodes=True, labels={DEPLOYMENT_LABEL: "one"})), lambda: 0.0, ("x", "y")
+    )
+    seen = {name: cast(Any, await nodes.read("x", name)) for name in ("one", "two")}
+    assert {name: node.gpus_held_by_others for name, (node,) in seen.items()} == {"one": 2, "two": 4}
+
+
 class Restricted:
     """Stands in for the API server where an operator serves two namespaces; records what it is asked for."""
 
-    def __init__(self, *, nodes: bool) -> None:
-        self.nodes, self.asked = nodes, list[tuple[str, str | None]]()
+    def __init__(self, *, nodes: bool, labels: dict[str, str] | None = None) -> None:
+        self.nodes, self.labels, self.asked = nodes, labels or {}, list[tuple[str, str | None]]()
 
     async def find(self, kind: kinds.Kind, namespace: str | None = None, **_: str) -> list[dict[str, Any]]:
         self.asked.append((kind.name, namespace))
@@ -73,9 +104,17 @@ class Restricted:
             if not self.nodes:
                 raise errors.Forbidden(403, "Forbidden", "nodes is forbidden")
             return [{"metadata": {"name": "a"}, "status": {"allocatable": {"nvidia.com/gpu": "8"}}}]
+        raise AssertionError("pods are asked for page by page")
+
+    async def pages(
+        self, kind: kinds.Kind, namespace: str | None = None, **_: str
+    ) -> AsyncIterator[list[dict[str, Any]]]:
+        self.asked.append((kind.name, namespace))
         if namespace is None:
             raise errors.Forbidden(403, "Forbidden", "pods is forbidden")
-        return [pod("a", gpus="2", namespace=namespace)]
+        found = pod("a", gpus="2", namespace=namespace)
+        found["metadata"]["labels"] = self.labels
+        yield [found]
 
 
 def pod(
