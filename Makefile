@@ -12,7 +12,7 @@ export KUBECONFIG := $(CACHE)/cluster/kubeconfig
 export PATH := $(CACHE)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help cluster cluster-down images install demo run test lint types unit api generated serving e2e e2e-long baseline split path faults crds scan sbom licences release golden env serving-env programs clean
+.PHONY: help cluster cluster-down images install demo run test lint types unit api generated serving e2e e2e-long baseline scale split path faults crds scan sbom licences release golden env serving-env programs clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ e2e-long: env ## What takes longest and is not part of `make test`, but for the 
 
 baseline: env ## The failures again, and the same ones of a RayService written by hand, to compare
 	@$(PYTEST) -m "" tests/e2e/test_failures.py tests/e2e/test_baseline.py
+
+scale: env programs ## A thousand deployments on an API server: how fast, how large, how quiet, beside KubeRay alone
+	@$(RUN) python -m tests.load.scale $(OPTIONS)
 
 split: serving-env ## vLLM's split of a model against the planned one, on CPU, by turns
 	@$(BESIDE_RAY) tests/load/split.py $(OPTIONS)

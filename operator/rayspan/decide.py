@@ -1,9 +1,8 @@
-"""The first half of the flow: read, plan, render, apply. What was decided holds until an event, or for a while.
+"""The first half of the flow: read, plan, render, apply. What was decided holds until an event, or for some minutes.
 
 A look that no event asked for begins here and asks only Ray and the engines, which send no events. It reads nothing of
-the Kubernetes API and renders nothing: with a thousand deployments that is the difference between a tenth of a core and
-all of it. Since an event may be missed, all is read and decided anew after ``HOLDS_SECONDS`` at the latest; and at every
-look, while not all is as it has to be.
+the Kubernetes API and renders nothing, which is most of what a pass costs. Since an event may be missed, all is read and
+decided anew after ``HOLDS_SECONDS`` at the latest; and at every look, while not all is as it has to be.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from rayspan.api.v1alpha1 import LLMDeployment, ModelStatus, Status
 from rayspan.cluster import kinds, rollout
 from rayspan.cluster.inspection import model_facts
 from rayspan.cluster.memory import Memories, Memory
-from rayspan.cluster.nodes import Nodes
+from rayspan.cluster.nodes import EDIT_SECONDS, KEPT_SECONDS, Nodes
 from rayspan.cluster.observe import Belongings, Observer
 from rayspan.cluster.stored import stored
 from rayspan.errors import ApiError
@@ -24,12 +23,12 @@ from rayspan.plan.facts import NodeFacts
 from rayspan.plan.model_checks import pod_template_shape
 from rayspan.plan.model_facts import recalled
 from rayspan.plan.plan import plan
-from rayspan.plan.types import Answer, Invalid, Plan
+from rayspan.plan.types import Answer, Invalid, Plan, Unplaceable
 from rayspan.render import RenderSettings, names, objects
 from rayspan.report.input import Inspecting, Refused
 from rayspan.report.observed import Known, Unknown
 
-HOLDS_SECONDS: Final = 60.0
+HOLDS_SECONDS: Final = 300.0
 
 
 @dataclass(frozen=True)
@@ -81,8 +80,12 @@ class Decide:
         deployment, wrong = stored(thing)
         memory = self.memories.of(key, deployment.metadata.uid)
         running = await rollout.running_plan(client, deployment, memory)
-        nodes = await self.nodes.read(*key, anew=deployment.unanswered)
+        age = (EDIT_SECONDS if running else 0.0) if deployment.unanswered else KEPT_SECONDS
+        nodes = await self.nodes.read(*key, age=age)
         model, said = await self._plan(deployment, wrong, memory, nodes, running)
+        if age == EDIT_SECONDS and isinstance(said, Unplaceable):
+            nodes = await self.nodes.read(*key, age=0.0)
+            model, said = await self._plan(deployment, wrong, memory, nodes, running)
         wanted = objects(deployment, said, self.render_settings) if isinstance(said, Plan) else ()
         refusal = await rollout.roll_out(client, deployment, wanted, memory, self.observer.master_key, at)
         api = await self.observer.belongings(deployment, _gpu_resource(said, running))

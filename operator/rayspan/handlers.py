@@ -35,12 +35,11 @@ def register(registry: kopf.OperatorRegistry, wakeups: Wakeups, settings: Settin
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def deployment_changed(
-        namespace: str | None, name: str | None, meta: kopf.Meta, event: Any, **_: Any
+        namespace: str | None, name: str | None, meta: kopf.Meta, status: kopf.Status, event: Any, **_: Any
     ) -> None:
-        # Its own status is no news to it.
-        wakeups.wake(
-            namespace, name, (event["type"], meta.get("uid"), meta.get("generation"), *_leaving(meta))
-        )
+        # Its own status is no news to it, save that there is none.
+        told = (event["type"], meta.get("uid"), meta.get("generation"), bool(status), *_leaving(meta))
+        wakeups.wake(namespace, name, told)
 
     async def owned_changed(namespace: str | None, labels: kopf.Labels, **_: Any) -> None:
         wakeups.wake(namespace, labels.get(DEPLOYMENT_LABEL))

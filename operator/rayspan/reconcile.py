@@ -35,7 +35,7 @@ class Reconcile:
     async def __call__(self, key: tuple[str, str], news: bool = True) -> float | None:
         """One pass; seconds until the next look, None when there is no such object any more.
 
-        Without news, what was decided before does as long as it holds.
+        Without news, what was decided before does as long as it holds, and is not kept where a Secret is missing.
         """
         clock = self.observer.clock
         last = self._decided.pop(key, None)
@@ -54,7 +54,8 @@ class Reconcile:
         written = await write_status(
             self.observer.client, deployment, new, memory, self.report_settings, clock()
         )
-        self._decided[key] = decided.told(new) if written else decided
+        if not memory.secret_wanted:
+            self._decided[key] = decided.told(new) if written else decided
         self.telemetry.told(key, new, written)
         memory.settle(new, clock())
         return self._pause(decided.said, memory)

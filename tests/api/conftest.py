@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,10 +58,10 @@ def crd(server: None) -> None:
     """In place of the one for the whole cluster: it is there already."""
 
 
-def kuberay_crds() -> list[dict[str, Any]]:
+def kuberay_crds(names: Sequence[str] = KUBERAY) -> list[dict[str, Any]]:
     """KubeRay's CRDs as the cluster that KUBECONFIG names has them."""
     try:
-        found = [get("crd", name) for name in KUBERAY]
+        found = [get("crd", name) for name in names]
     except (Refused, FileNotFoundError) as error:
         pytest.fail(f"no cluster with KubeRay answers: run `make cluster` ({error})")
     return [
@@ -224,7 +224,7 @@ def exists(*arguments: str) -> bool:
     return True
 
 
-def until(what: str, happens: Callable[[], Any], seconds: float = 30) -> Any:
+def until(what: str, happens: Callable[[], Any], seconds: float = 120) -> Any:
     """Wait for something to become true and return it; fails in words."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

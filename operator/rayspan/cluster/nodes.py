@@ -41,6 +41,9 @@ READING_SHARE: Final = 0.2
 and serves them for a while."""
 KEPT_SECONDS: Final = 5.0
 """How long a reading serves: a node that is lost is seen well within the 30 s that a dead stage may take."""
+EDIT_SECONDS: Final = 60.0
+"""How long a reading serves for an edit of what runs, so that it does not wait for all pods of a large cluster to be
+read: the next pass over it, which its own effect asks for, reads anew; and no edit is refused for an old reading."""
 REFUSED_SECONDS: Final = 60.0
 """How long a refusal serves: roles change seldom, and every refused request stands in the cluster's audit log."""
 
@@ -56,15 +59,16 @@ class Nodes:
         self._facts: Known[tuple[NodeFacts, ...]] = ()
         self._held: dict[tuple[str, str], Held] = {}
 
-    async def read(self, namespace: str, name: str, *, anew: bool = False) -> Known[tuple[NodeFacts, ...]]:
+    async def read(
+        self, namespace: str, name: str, *, age: float = KEPT_SECONDS
+    ) -> Known[tuple[NodeFacts, ...]]:
         """All nodes; GPUs held by others are those of pods that are not the named deployment's.
 
         Where the operator serves some namespaces only, GPUs held in others count as free.
-        ``anew``: no reading that began before this call will do, unless readings take so long that they are
-        shared; those who ask at the same time share one.
+        ``age``: seconds that a reading may be old, unless readings take so long that they are shared; those who ask
+        at the same time share one.
         """
-        kept = self._took * (1 / READING_SHARE - 1) if anew else KEPT_SECONDS
-        oldest = self._clock() - kept
+        oldest = self._clock() - max(age, self._took * (1 / READING_SHARE - 1))
         async with self._lock:
             if self._read_at <= oldest:
                 await self._read()

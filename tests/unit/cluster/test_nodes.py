@@ -49,7 +49,7 @@ async def test_a_reading_is_shared_until_it_is_old_or_one_is_wanted_anew() -> No
     assert gpus(await nodes.read("ns", "one")) == [1]
     cluster.gpus, now[0] = 2, now[0] + KEPT_SECONDS / 2
     assert gpus(await nodes.read("ns", "two")) == [1], "kept"
-    assert gpus(await nodes.read("ns", "two", anew=True)) == [2], "wanted anew"
+    assert gpus(await nodes.read("ns", "two", age=0.0)) == [2], "wanted anew"
     cluster.gpus, now[0] = 3, now[0] + KEPT_SECONDS
     assert gpus(await nodes.read("ns", "one")) == [3], "old"
 
@@ -62,7 +62,7 @@ async def test_many_who_want_one_anew_share_it() -> None:
         return now[0]
 
     nodes = Nodes(cast(Client, cluster), clock)
-    await asyncio.gather(*(nodes.read("ns", str(each), anew=True) for each in range(100)))
+    await asyncio.gather(*(nodes.read("ns", str(each), age=0.0) for each in range(100)))
     assert cluster.asked <= 2
 
 
@@ -74,13 +74,13 @@ async def test_readings_that_take_long_are_shared_for_a_while() -> None:
 
     nodes = Nodes(cast(Client, cluster), clock)
     nodes._took = 1.0  # as in a large cluster
-    await nodes.read("ns", "a", anew=True)
+    await nodes.read("ns", "a", age=0.0)
     nodes._took = 1.0
     now[0] += 3
-    await nodes.read("ns", "b", anew=True)
+    await nodes.read("ns", "b", age=0.0)
     assert cluster.asked == 1
     now[0] += 2
-    await nodes.read("ns", "b", anew=True)
+    await nodes.read("ns", "b", age=0.0)
     assert cluster.asked == 2
 
 
@@ -144,7 +144,7 @@ async def test_refused_nodes_are_unknown_told_once_and_not_asked_for_at_every_pa
     cluster, now = Restricted(nodes=False), [100.0]
     nodes = Nodes(cast(Client, cluster), lambda: now[0], ("x",))
     for _ in range(3):
-        assert await nodes.read("x", "one", anew=True) == Unknown(
+        assert await nodes.read("x", "one", age=0.0) == Unknown(
             "nodes may not be listed: nodes is forbidden (HTTP 403)"
         )
         now[0] += KEPT_SECONDS
