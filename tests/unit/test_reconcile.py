@@ -15,7 +15,7 @@ from rayspan.cluster.observe import Belongings
 from rayspan.decide import HOLDS_SECONDS, Decided
 from rayspan.plan.types import Plan
 from rayspan.reconcile import Reconcile
-from rayspan.report.input import Inspecting
+from rayspan.report.input import Input, Inspecting
 from rayspan.report.observed import RayServiceView, Unknown
 from rayspan.settings import Settings
 
@@ -66,11 +66,7 @@ class Flow:
         looks = SimpleNamespace(
             clock=lambda: self.now, settings=Settings(), client=None, observe=self._observe
         )
-        monkeypatch.setattr(
-            reconcile,
-            "status",
-            lambda given: self.told.append(given.deployment.status) or Status(phase="New"),
-        )
+        monkeypatch.setattr(reconcile, "status", self._status)
         monkeypatch.setattr(reconcile, "write_status", self._write)
         telemetry = SimpleNamespace(told=lambda *_: None)
         self.written = written
@@ -93,6 +89,10 @@ class Flow:
         return SimpleNamespace(
             ray_service=None, port=None, pods=(), serve=None, ray_cluster=None, pending_cluster=None
         )
+
+    def _status(self, given: Input) -> Status:
+        self.told.append(given.deployment.status)
+        return Status(phase="New")
 
     async def _write(self, *_: Any) -> bool:
         return self.written
