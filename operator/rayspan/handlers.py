@@ -7,6 +7,7 @@ from typing import Any, Final
 import kopf
 
 from rayspan.api.v1alpha1 import GROUP, PLURAL, VERSION
+from rayspan.cluster.client import PAGE
 from rayspan.render.names import DEPLOYMENT_LABEL
 from rayspan.settings import Settings
 from rayspan.wakeups import Wakeups
@@ -23,7 +24,7 @@ def register(registry: kopf.OperatorRegistry, wakeups: Wakeups, settings: Settin
         # One process works at a time; not kopf's peering sees to that, but the Lease (leading.py).
         settings.peering.standalone = True
         settings.networking.request_timeout = 60
-        settings.watching.chunk_size = 500
+        settings.watching.chunk_size = PAGE
         # Events of the operator are written by the flow, on transitions; kopf's own would be one per log line.
         settings.posting.enabled = False
         # It would list namespaces and CustomResourceDefinitions, which takes grants in the whole cluster:
@@ -34,12 +35,11 @@ def register(registry: kopf.OperatorRegistry, wakeups: Wakeups, settings: Settin
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def deployment_changed(
-        namespace: str | None, name: str | None, meta: kopf.Meta, event: Any, **_: Any
+        namespace: str | None, name: str | None, meta: kopf.Meta, status: kopf.Status, event: Any, **_: Any
     ) -> None:
-        # Its own status is no news to it.
-        wakeups.wake(
-            namespace, name, (event["type"], meta.get("uid"), meta.get("generation"), *_leaving(meta))
-        )
+        # Its own status is no news to it, save that there is none.
+        told = (event["type"], meta.get("uid"), meta.get("generation"), bool(status), *_leaving(meta))
+        wakeups.wake(namespace, name, told)
 
     async def owned_changed(namespace: str | None, labels: kopf.Labels, **_: Any) -> None:
         wakeups.wake(namespace, labels.get(DEPLOYMENT_LABEL))
