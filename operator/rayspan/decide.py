@@ -1,14 +1,13 @@
-"""The first half of the flow: read, plan, render, apply. What was decided holds until an event, or for some minutes.
+"""The first half of the flow: read, plan, render, apply. What was decided for one that is Ready holds until an event.
 
-A look that no event asked for begins here and asks only Ray and the engines, which send no events. It reads nothing of
-the Kubernetes API and renders nothing, which is most of what a pass costs. Since an event may be missed, all is read and
-decided anew after ``HOLDS_SECONDS`` at the latest; and at every look, while not all is as it has to be.
+A look at it that no event asked for asks only Ray and the engines, which send none: it reads nothing of the Kubernetes
+API but the nodes, and renders nothing, which is most of what a pass costs. Events may be missed. Of one that is not Ready
+all is read at every look, so none is needed to see why, or that it is over; of the others after some minutes at the latest.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
 
 from rayspan.api.conditions import Reason
 from rayspan.api.v1alpha1 import LLMDeployment, ModelStatus, Status
@@ -26,10 +25,8 @@ from rayspan.plan.plan import plan
 from rayspan.plan.types import Answer, Invalid, Plan, Unplaceable
 from rayspan.render import RenderSettings, names, objects, policies_missing, settings_of
 from rayspan.report.input import Inspecting, Refused
-from rayspan.report.observed import Known, Unknown
+from rayspan.report.observed import Known, RayClusterView
 from rayspan.report.scene import known
-
-HOLDS_SECONDS: Final = 300.0
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,6 @@ class Decided:
     """With the status that was written last."""
     said: Answer | Refused | Inspecting
     model: ModelStatus | None
-    nodes: Known[tuple[NodeFacts, ...]]
     running: Plan | None
     applied: Plan | None
     """The plan that was carried out."""
@@ -51,9 +47,13 @@ class Decided:
     """The API server's words, when it refused what was rendered."""
     api: Belongings
 
-    def holds(self, now: float) -> bool:
-        """Whether it can do for a look that no event asked for."""
-        return self.applied is not None and self.api.whole and now - self.at < HOLDS_SECONDS
+    def holds(self, now: float, seconds: float) -> bool:
+        """Whether it is no older, and leaves nothing to do: Ray sends no event when pods may go that it needs no more."""
+        cluster, wanted = self.api.cluster, {self.deployment.spec.replicas}
+        done = isinstance(cluster, RayClusterView) and all(
+            {group.replicas, group.min_replicas, group.max_replicas} == wanted for group in cluster.groups
+        )
+        return done and 0 <= now - self.at < seconds
 
     def told(self, status: Status) -> Decided:
         """With the status that was written since."""
@@ -94,7 +94,6 @@ class Decide:
             deployment=deployment,
             said=said,
             model=model,
-            nodes=await self.nodes.vouched_for(*key) if isinstance(nodes, Unknown) else nodes,
             running=running,
             applied=applied,
             revision=memory.rendered.get(names.REVISION) if wanted else None,

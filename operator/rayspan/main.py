@@ -87,6 +87,7 @@ async def _work(
         flow = Reconcile(
             decide=Decide(observer, nodes, memories, render_settings),
             observer=observer,
+            nodes=nodes,
             memories=memories,
             report_settings=ReportSettings(window_seconds=settings.window_seconds),
             telemetry=telemetry,

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 
 from rayspan.cluster import rollout
 from rayspan.cluster.memory import Memories, Memory
+from rayspan.cluster.nodes import Nodes
 from rayspan.cluster.observe import Observer
 from rayspan.cluster.status import write_status
 from rayspan.decide import Decide, Decided
+from rayspan.plan.facts import NodeFacts
 from rayspan.plan.types import Invalid
 from rayspan.render import names
 from rayspan.report import input as report
-from rayspan.report.observed import Observed
+from rayspan.report.observed import Known, Observed
 from rayspan.report.status import status
 from rayspan.telemetry import Telemetry
 
@@ -26,6 +28,7 @@ class Reconcile:
 
     decide: Decide
     observer: Observer
+    nodes: Nodes
     memories: Memories
     report_settings: report.Settings
     telemetry: Telemetry
@@ -34,13 +37,12 @@ class Reconcile:
     async def __call__(self, key: tuple[str, str], news: bool = True) -> float | None:
         """One pass; seconds until the next look, None when there is no such object any more.
 
-        Without news, what was decided before does as long as it holds, and is not kept where a Secret is missing.
+        Without news, what was decided for one that is Ready does, as long as it holds.
         """
-        clock = self.observer.clock
+        clock, seconds = self.observer.clock, self.observer.settings.resync_seconds
         last = self._decided.pop(key, None)
-        decided = None if news else last
-        if decided is None or not decided.holds(clock()):
-            decided = await self.decide(key)
+        holds = last is not None and not news and last.holds(clock(), seconds)
+        decided = last if holds else await self.decide(key)
         if decided is None:
             self.memories.forget(key)
             return None
@@ -49,23 +51,25 @@ class Reconcile:
         memory.secret_wanted |= rollout.lacks_secret(observed)
         if decided.applied:
             await rollout.scale(self.observer.client, deployment, decided.applied, observed)
-        new = status(self._input(decided, observed))
+        new = status(self._input(decided, observed, await self.nodes.seen(*key)))
         written = await write_status(
             self.observer.client, deployment, new, memory, self.report_settings, clock()
         )
-        if not memory.secret_wanted:
-            self._decided[key] = decided.told(new) if written else decided
         self.telemetry.told(key, new, written)
         memory.settle(new, clock())
+        if memory.settled:
+            self._decided[key] = decided.told(new) if written else decided
         return self._pause(decided.said, memory)
 
-    def _input(self, decided: Decided, observed: Observed) -> report.Input:
+    def _input(
+        self, decided: Decided, observed: Observed, nodes: Known[tuple[NodeFacts, ...]]
+    ) -> report.Input:
         deployment = decided.deployment
         return report.Input(
             deployment=deployment,
             answer=decided.said,
             observed=observed,
-            nodes=decided.nodes,
+            nodes=nodes,
             revision=decided.revision,
             last_good=None if observed.ray_service is None else decided.running,
             apply_error=decided.refusal,

@@ -12,60 +12,57 @@ from rayspan import reconcile
 from rayspan.api.v1alpha1 import LLMDeployment, Status
 from rayspan.cluster.memory import Memories
 from rayspan.cluster.observe import Belongings
-from rayspan.decide import HOLDS_SECONDS, Decided
+from rayspan.decide import Decided
 from rayspan.plan.types import Plan
 from rayspan.reconcile import Reconcile
-from rayspan.report.input import Input, Inspecting
-from rayspan.report.observed import RayServiceView, Unknown
+from rayspan.report.input import Input
+from rayspan.report.observed import RayClusterView, Unknown, WorkerGroupView
 from rayspan.settings import Settings
 
 KEY = ("ns", "tiny")
 DEPLOYMENT = LLMDeployment.model_validate(
     {"metadata": {"name": "tiny", "namespace": "ns", "uid": "1"}, "spec": {"model": {"id": "tiny"}}}
 )
-SERVICE = RayServiceView(1, 1, None, None, "revision", "serve", None, None)
+CLUSTER = RayClusterView("tiny-1", (WorkerGroupView("stage-0", 1, (), 1, 1),))
 CARRIED_OUT = Decided(
     at=0.0,
     deployment=DEPLOYMENT,
     said=Plan(1, (), "nvidia.com/gpu"),
     model=None,
-    nodes=(),
     running=None,
     applied=Plan(1, (), "nvidia.com/gpu"),
     revision="revision",
     refusal=None,
-    api=Belongings(SERVICE, None, (), None, None),
+    api=Belongings(None, CLUSTER, (), None, None),
 )
-HOLDS: dict[str, tuple[Decided, bool]] = {
-    "what was carried out holds": (CARRIED_OUT, True),
-    "what the API server refused is tried again": (replace(CARRIED_OUT, applied=None, refusal="no"), False),
-    "an inspection under way is looked at": (
-        replace(CARRIED_OUT, said=Inspecting(), applied=None, revision=None),
+CLUSTERS: dict[str, tuple[Any, bool]] = {
+    "all pods that are wanted": (CLUSTER, True),
+    "pods that are to go when Serve needs them no more": (
+        RayClusterView("tiny-1", (WorkerGroupView("stage-0", 2, (), 2, 2),)),
         False,
     ),
-    "a RayService that is missing is looked for": (
-        replace(CARRIED_OUT, api=replace(CARRIED_OUT.api, service=None)),
+    "bounds that someone edited": (
+        RayClusterView("tiny-1", (WorkerGroupView("stage-0", 1, (), 1, 9),)),
         False,
     ),
-    "pods that could not be read are read again": (
-        replace(CARRIED_OUT, api=replace(CARRIED_OUT.api, pods=Unknown("no answer"))),
-        False,
-    ),
+    "what could not be read": (Unknown("no answer"), False),
 }
 
 
-@pytest.mark.parametrize("sentence", HOLDS)
-def test_holding(sentence: str) -> None:
-    decided, holds = HOLDS[sentence]
-    assert decided.holds(HOLDS_SECONDS - 1) is holds
-    assert not decided.holds(HOLDS_SECONDS)
+@pytest.mark.parametrize("case", CLUSTERS)
+def test_holding_with(case: str) -> None:
+    cluster, holds = CLUSTERS[case]
+    decided = replace(CARRIED_OUT, api=replace(CARRIED_OUT.api, cluster=cluster))
+    assert decided.holds(299, 300) is holds
+    assert not decided.holds(300, 300)
+    assert not decided.holds(-1, 300), "the clock was put back"
 
 
 class Flow:
     """A flow whose first half and whose writing are stood in for."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, written: bool = False) -> None:
-        self.now, self.decisions, self.fails, self.secret_wanted = 0.0, 0, False, False
+        self.now, self.decisions, self.fails, self.phase = 0.0, 0, False, "Ready"
         self.told: list[Status] = []
         looks = SimpleNamespace(
             clock=lambda: self.now, settings=Settings(), client=None, observe=self._observe
@@ -75,7 +72,12 @@ class Flow:
         telemetry = SimpleNamespace(told=lambda *_: None)
         self.written = written
         self.flow = Reconcile(
-            cast(Any, self._decide), cast(Any, looks), Memories(300.0), cast(Any, None), cast(Any, telemetry)
+            cast(Any, self._decide),
+            cast(Any, looks),
+            cast(Any, SimpleNamespace(seen=self._seen)),
+            Memories(300.0),
+            cast(Any, None),
+            cast(Any, telemetry),
         )
 
     def pass_(self, news: bool) -> None:
@@ -84,8 +86,10 @@ class Flow:
 
     async def _decide(self, key: tuple[str, str]) -> Decided:
         self.decisions += 1
-        self.flow.memories.of(KEY, "1").secret_wanted = self.secret_wanted
         return replace(CARRIED_OUT, at=self.now)
+
+    async def _seen(self, *_: Any) -> Any:
+        return ()
 
     async def _observe(self, *_: Any) -> Any:
         if self.fails:
@@ -96,7 +100,7 @@ class Flow:
 
     def _status(self, given: Input) -> Status:
         self.told.append(given.deployment.status)
-        return Status(phase="New")
+        return Status(phase=self.phase)
 
     async def _write(self, *_: Any) -> bool:
         return self.written
@@ -117,16 +121,20 @@ def test_without_news_nothing_is_decided_until_it_is_old(monkeypatch: pytest.Mon
         assert flow.decisions == decisions, now
 
 
-def test_while_a_pod_waits_for_its_secret_all_is_decided_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_it_is_not_ready_all_is_read_at_every_look(monkeypatch: pytest.MonkeyPatch) -> None:
     flow = Flow(monkeypatch)
-    flow.pass_(True)
-    flow.secret_wanted = True
-    flow.pass_(True)
-    flow.pass_(False)
-    flow.secret_wanted = False
-    flow.pass_(False)
+    flow.phase = "Recovering"
+    for _ in range(3):
+        flow.pass_(False)
+    flow.phase = "Ready"
     flow.pass_(False)
     assert flow.decisions == 4
+    flow.pass_(False)
+    assert flow.decisions == 4
+    flow.phase = "Recovering"
+    flow.pass_(False)
+    flow.pass_(False)
+    assert flow.decisions == 5
 
 
 def test_after_a_pass_that_failed_all_is_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,4 +154,4 @@ def test_a_status_that_was_written_is_what_the_next_look_compares_with(
     flow = Flow(monkeypatch, written=True)
     flow.pass_(True)
     flow.pass_(False)
-    assert [one.phase for one in flow.told] == [None, "New"]
+    assert [one.phase for one in flow.told] == [None, "Ready"]

@@ -41,6 +41,8 @@ READING_SHARE: Final = 0.2
 and serves them for a while."""
 KEPT_SECONDS: Final = 5.0
 """How long a reading serves: a node that is lost is seen well within the 30 s that a dead stage may take."""
+SEEN_SECONDS: Final = 60.0
+"""How long a reading serves for a look at what is Ready: a node that is lost shows in its pods."""
 EDIT_SECONDS: Final = 60.0
 """How long a reading serves for an edit of what runs, so that it does not wait for all pods of a large cluster to be
 read: the next pass over it, which its own effect asks for, reads anew; and no edit is refused for an old reading."""
@@ -81,6 +83,11 @@ class Nodes:
             else one
             for one in self._facts
         )
+
+    async def seen(self, namespace: str, name: str) -> Known[tuple[NodeFacts, ...]]:
+        """Nodes as they were read last, a minute ago at most; where they may not be listed, those that pods vouch for."""
+        nodes = await self.read(namespace, name, age=SEEN_SECONDS)
+        return await self.vouched_for(namespace, name) if isinstance(nodes, Unknown) else nodes
 
     async def vouched_for(self, namespace: str, name: str) -> Known[tuple[NodeFacts, ...]]:
         """Nodes that run a deployment's pods, with the labels that those pods' selectors prove."""

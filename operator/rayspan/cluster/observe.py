@@ -51,12 +51,6 @@ class Belongings:
     pending: RayClusterView | None
     """The one that is to take over."""
 
-    @property
-    def whole(self) -> bool:
-        """Whether all of it could be read, and a RayService is there."""
-        unread = isinstance(self.cluster, Unknown) or isinstance(self.pods, Unknown)
-        return isinstance(self.service, RayServiceView) and not unread
-
 
 @dataclass(frozen=True)
 class Observer:

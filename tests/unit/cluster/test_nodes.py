@@ -12,7 +12,7 @@ import pytest
 from rayspan import errors
 from rayspan.cluster import kinds
 from rayspan.cluster.client import Client
-from rayspan.cluster.nodes import KEPT_SECONDS, REFUSED_SECONDS, Nodes, vouched_facts
+from rayspan.cluster.nodes import KEPT_SECONDS, REFUSED_SECONDS, SEEN_SECONDS, Nodes, vouched_facts
 from rayspan.plan.facts import NodeFacts
 from rayspan.render.names import DEPLOYMENT_LABEL
 from rayspan.report.observed import Unknown
@@ -52,6 +52,16 @@ async def test_a_reading_is_shared_until_it_is_old_or_one_is_wanted_anew() -> No
     assert gpus(await nodes.read("ns", "two", age=0.0)) == [2], "wanted anew"
     cluster.gpus, now[0] = 3, now[0] + KEPT_SECONDS
     assert gpus(await nodes.read("ns", "one")) == [3], "old"
+
+
+async def test_a_look_at_what_is_ready_makes_do_with_a_reading_of_a_minute() -> None:
+    cluster, now = Cluster(), [100.0]
+    nodes = Nodes(cast(Client, cluster), lambda: now[0])
+    await nodes.read("ns", "one")
+    cluster.gpus, now[0] = 2, now[0] + SEEN_SECONDS - 1
+    assert gpus(await nodes.seen("ns", "two")) == [1]
+    now[0] += 1
+    assert gpus(await nodes.seen("ns", "two")) == [2]
 
 
 async def test_many_who_want_one_anew_share_it() -> None:
