@@ -14,7 +14,7 @@ from rayspan.api.v1alpha1 import LLMDeployment, ModelStatus, Status
 from rayspan.cluster import kinds, rollout
 from rayspan.cluster.inspection import model_facts
 from rayspan.cluster.memory import Memories, Memory
-from rayspan.cluster.nodes import EDIT_SECONDS, KEPT_SECONDS, Nodes
+from rayspan.cluster.nodes import KEPT_SECONDS, Nodes
 from rayspan.cluster.observe import Belongings, Observer
 from rayspan.cluster.stored import stored
 from rayspan.errors import ApiError
@@ -78,11 +78,12 @@ class Decide:
         deployment, wrong = stored(thing)
         memory = self.memories.of(key, deployment.metadata.uid)
         running = await rollout.running_plan(client, deployment, memory)
-        age = (EDIT_SECONDS if running else 0.0) if deployment.unanswered else KEPT_SECONDS
-        nodes = await self.nodes.read(*key, age=age)
+        first = deployment.unanswered and running is None
+        nodes = await self.nodes.read(*key, age=0.0 if first else KEPT_SECONDS)
         settings = settings_of(memory.rendered, deployment, self.render_settings)
         model, said = await self._plan(deployment, settings, wrong, memory, nodes)
-        if age == EDIT_SECONDS and isinstance(said, Unplaceable):
+        if deployment.unanswered and not first and isinstance(said, Unplaceable):
+            # No edit is refused for an old reading.
             nodes = await self.nodes.read(*key, age=0.0)
             model, said = await self._plan(deployment, settings, wrong, memory, nodes)
         wanted = objects(deployment, said, settings) if isinstance(said, Plan) else ()

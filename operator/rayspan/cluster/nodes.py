@@ -43,9 +43,6 @@ KEPT_SECONDS: Final = 5.0
 """How long a reading serves: a node that is lost is seen well within the 30 s that a dead stage may take."""
 SEEN_SECONDS: Final = 60.0
 """How long a reading serves for a look at what is Ready: a node that is lost shows in its pods."""
-EDIT_SECONDS: Final = 60.0
-"""How long a reading serves for an edit of what runs, so that it does not wait for all pods of a large cluster to be
-read: the next pass over it, which its own effect asks for, reads anew; and no edit is refused for an old reading."""
 REFUSED_SECONDS: Final = 60.0
 """How long a refusal serves: roles change seldom, and every refused request stands in the cluster's audit log."""
 
@@ -117,7 +114,7 @@ class Nodes:
         for namespace in self._namespaces or (None,):
             async for pod in self._pods(namespace):
                 gpus = held_by(pod)
-                total += gpus
+                total.update(gpus)
                 if gpus and (deployment := (pod["metadata"].get("labels") or {}).get(names.DEPLOYMENT_LABEL)):
                     held.setdefault((pod["metadata"]["namespace"], deployment), Counter()).update(gpus)
         self._facts, self._held = node_facts(nodes, total), held
