@@ -67,6 +67,9 @@ unit: env programs ## Tests without a cluster: planner, renderer, report, comman
 api: env ## Tests against the cluster's API server: the CRD's rules, the client, the loop
 	@$(PYTEST) tests/api
 
+generated: env ## Thousands of generated deployments, bad ones and chains of edits on an API server; OPTIONS=--deployments 5000
+	@$(RUN) python -m tests.generated $(OPTIONS)
+
 serving: serving-env ## Tests of what runs inside Ray, with real Ray and vLLM and without Kubernetes
 	@$(CACHE)/serving-env/bin/python -m pytest -c serving_image/pyproject.toml tests/serving
 
@@ -81,6 +84,9 @@ not-serving: env ## Each cause of serving nothing, made for real, and what the d
 
 baseline: env ## The failures again, and the same ones of a RayService written by hand, to compare
 	@$(PYTEST) -m "" tests/e2e/test_failures.py tests/e2e/test_baseline.py
+
+scale: env programs ## A thousand deployments on an API server: how fast, how large, how quiet, beside KubeRay alone
+	@$(RUN) python -m tests.load.scale $(OPTIONS)
 
 split: serving-env ## vLLM's split of a model against the planned one, on CPU, by turns
 	@$(BESIDE_RAY) tests/load/split.py $(OPTIONS)

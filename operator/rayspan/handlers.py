@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import kopf
 
 from rayspan.api.v1alpha1 import GROUP, PLURAL, VERSION
-from rayspan.render.names import DEPLOYMENT_LABEL
+from rayspan.cluster.client import PAGE
+from rayspan.render.names import DEPLOYMENT_LABEL, RESTARTED_AT
 from rayspan.settings import Settings
 from rayspan.wakeups import Wakeups
 
@@ -23,7 +25,7 @@ def register(registry: kopf.OperatorRegistry, wakeups: Wakeups, settings: Settin
         # One process works at a time; not kopf's peering sees to that, but the Lease (leading.py).
         settings.peering.standalone = True
         settings.networking.request_timeout = 60
-        settings.watching.chunk_size = 500
+        settings.watching.chunk_size = PAGE
         # Events of the operator are written by the flow, on transitions; kopf's own would be one per log line.
         settings.posting.enabled = False
         # It would list namespaces and CustomResourceDefinitions, which takes grants in the whole cluster:
@@ -33,13 +35,8 @@ def register(registry: kopf.OperatorRegistry, wakeups: Wakeups, settings: Settin
             settings.watching.label_selectors[resource] = DEPLOYMENT_LABEL
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
-    async def deployment_changed(
-        namespace: str | None, name: str | None, meta: kopf.Meta, event: Any, **_: Any
-    ) -> None:
-        # Its own status is no news to it.
-        wakeups.wake(
-            namespace, name, (event["type"], meta.get("uid"), meta.get("generation"), *_leaving(meta))
-        )
+    async def deployment_changed(namespace: str | None, name: str | None, event: Any, **_: Any) -> None:
+        wakeups.wake(namespace, name, news(event))
 
     async def owned_changed(namespace: str | None, labels: kopf.Labels, **_: Any) -> None:
         wakeups.wake(namespace, labels.get(DEPLOYMENT_LABEL))
@@ -48,5 +45,15 @@ def register(registry: kopf.OperatorRegistry, wakeups: Wakeups, settings: Settin
         kopf.on.event(*resource, registry=registry, labels={DEPLOYMENT_LABEL: kopf.PRESENT})(owned_changed)
 
 
-def _leaving(meta: kopf.Meta) -> tuple[object, ...]:
-    return (meta.get("deletionTimestamp"),)
+def news(event: Mapping[str, Any]) -> tuple[object, ...]:
+    """What of an LLMDeployment asks for a pass when it is another than before. Its own status is no news to it, save
+    that there is none."""
+    metadata = event["object"]["metadata"]
+    return (
+        event["type"],
+        metadata["uid"],
+        metadata["generation"],
+        metadata.get("deletionTimestamp"),
+        (metadata.get("annotations") or {}).get(RESTARTED_AT),
+        bool(event["object"].get("status")),
+    )

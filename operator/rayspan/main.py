@@ -17,6 +17,7 @@ from rayspan.cluster.client import connect
 from rayspan.cluster.memory import Memories
 from rayspan.cluster.nodes import Nodes
 from rayspan.cluster.observe import Observer
+from rayspan.decide import Decide
 from rayspan.handlers import register
 from rayspan.health import served
 from rayspan.leading import leadership
@@ -76,15 +77,18 @@ async def _work(
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
     async with aiohttp.ClientSession(connector=connector, trust_env=False) as session:
         observer = Observer(client, session, settings, master_key, time.time)
+        memories = Memories(settings.window_seconds)
+        nodes = Nodes(client, time.time, settings.watch_namespaces)
+        render_settings = RenderSettings(
+            serving_image=settings.serving_image,
+            version=version("rayspan"),
+            insiders=settings.insiders(),
+        )
         flow = Reconcile(
+            decide=Decide(observer, nodes, memories, render_settings),
             observer=observer,
-            nodes=Nodes(client, time.time, settings.watch_namespaces),
-            memories=Memories(settings.window_seconds),
-            render_settings=RenderSettings(
-                serving_image=settings.serving_image,
-                version=version("rayspan"),
-                insiders=settings.insiders(),
-            ),
+            nodes=nodes,
+            memories=memories,
             report_settings=ReportSettings(window_seconds=settings.window_seconds),
             telemetry=telemetry,
         )

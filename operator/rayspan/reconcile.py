@@ -1,31 +1,23 @@
-"""The flow for one LLMDeployment, once: read, plan, render, apply, observe, report.
+"""The flow for one LLMDeployment, once: decide (read, plan, render, apply), observe, report.
 
 Level-triggered: it looks afresh, does what is missing, says when to look again. What is refused changes nothing.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from rayspan.api.conditions import Reason
-from rayspan.api.v1alpha1 import LLMDeployment, ModelStatus
-from rayspan.cluster import kinds, rollout
-from rayspan.cluster.inspection import model_facts
+from rayspan.cluster import rollout
 from rayspan.cluster.memory import Memories, Memory
 from rayspan.cluster.nodes import Nodes
 from rayspan.cluster.observe import Observer
 from rayspan.cluster.status import write_status
-from rayspan.cluster.stored import stored
-from rayspan.errors import ApiError
+from rayspan.decide import Decide, Decided
 from rayspan.plan.facts import NodeFacts
-from rayspan.plan.model_checks import pod_template_shape
-from rayspan.plan.model_facts import recalled
-from rayspan.plan.plan import plan
-from rayspan.plan.types import Answer, Invalid, Plan
-from rayspan.render import RenderSettings, names, objects, policies_missing, settings_of
+from rayspan.plan.types import Invalid
+from rayspan.render import names
 from rayspan.report import input as report
-from rayspan.report.observed import Known, Unknown
-from rayspan.report.scene import known
+from rayspan.report.observed import Known, Observed
 from rayspan.report.status import status
 from rayspan.telemetry import Telemetry
 
@@ -34,77 +26,59 @@ from rayspan.telemetry import Telemetry
 class Reconcile:
     """The flow, with its ways to look, to tell and to remember."""
 
+    decide: Decide
     observer: Observer
     nodes: Nodes
     memories: Memories
-    render_settings: RenderSettings
     report_settings: report.Settings
     telemetry: Telemetry
+    _decided: dict[tuple[str, str], Decided] = field(default_factory=dict)
 
-    async def __call__(self, key: tuple[str, str]) -> float | None:
-        """One pass; seconds until the next look, None when there is no such object any more."""
-        client, clock = self.observer.client, self.observer.clock
-        thing = await client.get(kinds.LLM_DEPLOYMENT, *key)
-        if thing is None or thing["metadata"].get("deletionTimestamp"):
+    async def __call__(self, key: tuple[str, str], news: bool = True) -> float | None:
+        """One pass; seconds until the next look, None when there is no such object any more.
+
+        Without news, what was decided for one that is Ready does, as long as it holds.
+        """
+        clock, seconds = self.observer.clock, self.observer.settings.resync_seconds
+        last = self._decided.pop(key, None)
+        holds = last is not None and not news and last.holds(clock(), seconds)
+        decided = last if holds else await self.decide(key)
+        if decided is None:
             self.memories.forget(key)
             return None
-        deployment, wrong = stored(thing)
-        memory = self.memories.of(key, deployment.metadata.uid)
-        running = await rollout.running_plan(client, deployment, memory)
-        nodes = await self.nodes.read(*key, anew=deployment.unanswered)
-        settings = settings_of(memory.rendered, deployment, self.render_settings)
-        model, said = await self._plan(deployment, settings, wrong, memory, nodes)
-        wanted = objects(deployment, said, settings) if isinstance(said, Plan) else ()
-        refusal = await rollout.roll_out(
-            client, deployment, wanted, memory, self.observer.master_key, clock()
-        )
-        applied = said if isinstance(said, Plan) and wanted and not refusal else None
-        memory.plan = (applied or running) if deployment.spec.replicas else None
-        observed = await self.observer.observe(deployment, memory, _gpu_resource(said, running))
+        deployment, memory = decided.deployment, self.memories.of(key, decided.deployment.metadata.uid)
+        observed = await self.observer.observe(deployment, memory, decided.api)
         memory.secret_wanted |= rollout.lacks_secret(observed)
-        if applied:
-            await rollout.scale(client, deployment, applied, observed)
-        new = status(
-            report.Input(
-                deployment=deployment,
-                answer=said,
-                observed=observed,
-                nodes=await self.nodes.vouched_for(*key) if isinstance(nodes, Unknown) else nodes,
-                revision=memory.rendered.get(names.REVISION) if wanted else None,
-                last_good=None if observed.ray_service is None else running,
-                apply_error=refusal,
-                model=model or deployment.status.model,
-                url=names.url(deployment, observed.port),
-                selector=names.selector(deployment.metadata.name),
-                service=names.serve_service(deployment.metadata.name),
-                settings=self.report_settings,
-            )
+        if decided.applied:
+            await rollout.scale(self.observer.client, deployment, decided.applied, observed)
+        new = status(self._input(decided, observed, await self.nodes.seen(*key)))
+        written = await write_status(
+            self.observer.client, deployment, new, memory, self.report_settings, clock()
         )
-        written = await write_status(client, deployment, new, memory, self.report_settings, clock())
         self.telemetry.told(key, new, written)
         memory.settle(new, clock())
-        return self._pause(said, memory)
+        if memory.settled:
+            self._decided[key] = decided.told(new) if written else decided
+        return self._pause(decided.said, memory)
 
-    async def _plan(
-        self,
-        deployment: LLMDeployment,
-        settings: RenderSettings,
-        wrong: str | None,
-        memory: Memory,
-        nodes: Known[tuple[NodeFacts, ...]],
-    ) -> tuple[ModelStatus | None, Answer | report.Refused | report.Inspecting]:
-        if wrong:
-            return None, report.Refused(Reason.INVALID_SPEC, wrong)
-        if odd := pod_template_shape(deployment.spec, None) or policies_missing(deployment.spec, settings):
-            return None, Invalid(odd)  # before anything is rendered from it
-        try:
-            model = await model_facts(self.observer.client, deployment, settings, memory)
-        except ApiError as error:
-            refusal = f"The Job that inspects the model was refused: {error.message or error}"
-            return None, report.Refused(Reason.MODEL_UNREADABLE, refusal)
-        if not isinstance(model, ModelStatus):
-            return None, model
-        return model, plan(deployment.spec, recalled(model), known(nodes), memory.plan)
+    def _input(
+        self, decided: Decided, observed: Observed, nodes: Known[tuple[NodeFacts, ...]]
+    ) -> report.Input:
+        deployment = decided.deployment
+        return report.Input(
+            deployment=deployment,
+            answer=decided.said,
+            observed=observed,
+            nodes=nodes,
+            revision=decided.revision,
+            last_good=None if observed.ray_service is None else decided.running,
+            apply_error=decided.refusal,
+            model=decided.model or deployment.status.model,
+            url=names.url(deployment, observed.port),
+            selector=names.selector(deployment.metadata.name),
+            service=names.serve_service(deployment.metadata.name),
+            settings=self.report_settings,
+        )
 
     def _pause(self, said: object, memory: Memory) -> float:
         settings = self.observer.settings
@@ -112,8 +86,3 @@ class Reconcile:
             return settings.calm_seconds
         waiting = self.observer.clock() - memory.changed_at
         return min(settings.calm_seconds, max(settings.fast_seconds, waiting / settings.patience))
-
-
-def _gpu_resource(said: object, running: Plan | None) -> str:
-    shown = said if isinstance(said, Plan) else running
-    return shown.gpu_resource if shown else "nvidia.com/gpu"

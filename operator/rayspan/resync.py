@@ -2,7 +2,7 @@
 
 kopf lists a kind when it begins to watch it and goes by events from then on, through every reconnection. An
 LLMDeployment whose first event is lost on the way (a proxy between, an API server that serves a stale cache) would
-never have a loop. One that has a loop needs no event: it looks by itself.
+never have a loop. One that has a loop needs no event: it reads all anew by itself, as often at least.
 """
 
 from __future__ import annotations

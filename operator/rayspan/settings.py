@@ -79,8 +79,8 @@ class Settings:
     of these and a probe."""
 
     resync_seconds: float = 300.0
-    """Pause between two lists of all LLMDeployments, for one that no watch event told of. Long, because watches lose
-    no event by themselves."""
+    """Pause between two lists of all LLMDeployments, for one that no watch event told of; and how old what was read of
+    one that is Ready may be. Long, because watches lose no event by themselves."""
 
     patience: float = 20.0
     """The pause of an unsettled deployment grows to the time since a condition changed divided by this, up to

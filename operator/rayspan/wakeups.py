@@ -15,21 +15,23 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
+from rayspan.errors import RayspanError
 from rayspan.telemetry import Telemetry
 
 Key = tuple[str, str]
 """Namespace and name."""
-Pass = Callable[[Key], Awaitable[float | None]]
-"""One pass: seconds until the next look, or None when the object is gone."""
+Pass = Callable[[Key, bool], Awaitable[float | None]]
+"""One pass, and whether an event asked for it: seconds until the next look, or None when the object is gone."""
 
 log = logging.getLogger("rayspan.wakeups")
 
 SPACING_SECONDS: Final = 0.3
 """Least time from the start of one pass to the next, so that a burst of events makes one pass."""
 STUMBLE_SECONDS: Final = 10.0
-"""Pause after a pass that raised: a bug, or a cluster that does not answer."""
+"""Pause after a pass that raised: a cluster that does not answer, or a bug, which is logged with its traceback."""
 AT_ONCE: Final = 64
-"""Passes at the same time. Most of a pass is waiting for others, at worst 15 s for a stuck pod."""
+"""Passes at the same time that events asked for, and as many that none did: looks at pods that are stuck, of 15 s at
+worst, do not keep an edit waiting."""
 
 
 class Wakeups:
@@ -38,7 +40,7 @@ class Wakeups:
     def __init__(self, one_pass: Pass, telemetry: Telemetry) -> None:
         self._pass = one_pass
         self._telemetry = telemetry
-        self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._at_once = {news: asyncio.Semaphore(AT_ONCE) for news in (True, False)}
         self._events: dict[Key, asyncio.Event] = {}
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._versions: dict[Key, object] = {}
@@ -75,9 +77,10 @@ class Wakeups:
         self._telemetry.looping(key, True)
         try:
             while True:
+                news = event.is_set()
                 event.clear()
                 started = clock()
-                pause = await self._guarded(key)
+                pause = await self._guarded(key, news)
                 if pause is None:
                     if not event.is_set():
                         return
@@ -92,11 +95,15 @@ class Wakeups:
             self._versions.pop(key, None)
             self._telemetry.looping(key, False)
 
-    async def _guarded(self, key: Key) -> float | None:
-        async with self._at_once:
+    async def _guarded(self, key: Key, news: bool) -> float | None:
+        async with self._at_once[news]:
             with self._telemetry.passing(key) as outcome:
                 try:
-                    pause = await self._pass(key)
+                    pause = await self._pass(key, news)
+                except RayspanError as error:
+                    log.warning("%s/%s: the pass was broken off: %s", *key, error)
+                    outcome.failed()
+                    return STUMBLE_SECONDS
                 except Exception:
                     log.exception("%s/%s: the pass failed", *key)
                     outcome.failed()

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,10 +60,10 @@ def crd(server: None) -> None:
     """In place of the one for the whole cluster: it is there already."""
 
 
-def kuberay_crds() -> list[dict[str, Any]]:
+def kuberay_crds(names: Sequence[str] = KUBERAY) -> list[dict[str, Any]]:
     """KubeRay's CRDs as the cluster that KUBECONFIG names has them."""
     try:
-        found = [get("crd", name) for name in KUBERAY]
+        found = [get("crd", name) for name in names]
     except (Refused, FileNotFoundError) as error:
         pytest.fail(f"no cluster with KubeRay answers: run `make cluster` ({error})")
     return [
@@ -135,7 +135,7 @@ class Operator:
         """Stop it as Kubernetes would."""
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
-            self._process.wait(20)
+            self._process.wait(60)
             self._process = None
 
     def signal(self, number: signal.Signals) -> None:
@@ -147,6 +147,12 @@ class Operator:
         """Wait until it ends by itself; its exit code."""
         assert self._process is not None
         return self._process.wait(seconds)
+
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        assert self._process is not None
+        return self._process.pid
 
     def resident_mebibytes(self) -> float:
         """Its resident memory."""
@@ -220,7 +226,7 @@ def exists(*arguments: str) -> bool:
     return True
 
 
-def until(what: str, happens: Callable[[], Any], seconds: float = 30) -> Any:
+def until(what: str, happens: Callable[[], Any], seconds: float = 120) -> Any:
     """Wait for something to become true and return it; fails in words."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -86,9 +86,41 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"spec": {"model": {"id": "m", "source": "pvc://weights/m", "revision": "main"}}},
         "spec.model.revision is for models of the hub only: leave it out, or use a source of hf://ORG/NAME",
     ),
+    "a claim that no PersistentVolumeClaim can be named": (
+        {"spec": {"model": {"id": "m", "source": "pvc://a:b/m"}}},
+        "spec.model.source: pvc://CLAIM/PATH needs the name of a PersistentVolumeClaim in this namespace",
+    ),
+    "a Secret that none can be named": (
+        {"spec": {"serving": {"apiKeySecret": {"name": "My Secret", "key": "k"}}}},
+        "spec.serving.apiKeySecret.name in body should match",
+    ),
+    "a key that no Secret has": (
+        {"spec": {"serving": {"apiKeySecret": {"name": "s", "key": "a key"}}}},
+        "spec.serving.apiKeySecret.key in body should match",
+    ),
+    "an image with a space": (
+        {"spec": {"serving": {"image": " image"}}},
+        "spec.serving.image in body should match",
+    ),
+    "a variable that none can be named": (
+        {"spec": {"engine": {"env": {"A B": "1"}}}},
+        "spec.engine.env: names of variables hold only letters, digits, '_', '-' and '.', and begin with no digit",
+    ),
+    "a selector of a label that there cannot be": (
+        {"spec": {"parallelism": {"stages": [{"nodeSelector": {"a b": "1"}}]}}},
+        "spec.parallelism.stages[].nodeSelector has a key that no label can have",
+    ),
+    "a selector of a value that no label has": (
+        {"spec": {"parallelism": {"stages": [{"nodeSelector": {"a": "b c"}}]}}},
+        "spec.parallelism.stages[0].nodeSelector.a in body should match",
+    ),
+    "a model id with a space that is not plain": (
+        {"spec": {"model": {"id": "m\xa0m"}}},
+        "spec.model.id in body should match",
+    ),
     "a model id with a colon": (
         {"spec": {"model": {"id": "m:adapter"}}},
-        "spec.model.id in body should match '^[^:\\s/][^:\\s]*$'",
+        "spec.model.id in body should match '^[^\\x00- :/\\x7f-\\xa0][^\\x00- :\\x7f-\\xa0]*$'",
     ),
     "no model": ({"spec": {"model": None}}, "spec.model: Required value"),
     "a duration without unit": (

@@ -71,6 +71,14 @@ def test_an_unchanged_object_costs_no_write(namespace: str) -> None:
     talk(twice)
 
 
+@pytest.mark.parametrize("text", ["\U0001f600", "\x7f\x85\xa0\ufeff\u2028", "\\ud83d", '"\t\n\x01', "1e3"])
+def test_any_text_arrives_as_it_is(namespace: str, text: str) -> None:
+    wanted = cluster(namespace)
+    wanted["metadata"]["annotations"] = {"text": text}
+    talk(lambda client: client.apply(wanted))
+    assert live(namespace)["metadata"]["annotations"]["text"] == text
+
+
 def test_an_edit_of_a_field_of_ours_is_put_back(namespace: str) -> None:
     talk(lambda client: client.apply(cluster(namespace)))
     patch(namespace, {"metadata": {"labels": {"a": "2"}}, "spec": {"rayVersion": "1.0.0"}})

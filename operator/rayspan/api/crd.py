@@ -131,7 +131,12 @@ def _constrain(spec: Schema) -> None:
             "self.matches('^(hf|pvc|s3|gs)://[^/].*$') || self.matches('^file:///[^/].*$')",
             "spec.model.source must be hf://ORG/NAME, pvc://CLAIM/PATH, s3://BUCKET/PATH, gs://BUCKET/PATH "
             "or file:///PATH",
-        )
+        ),
+        _rule(
+            "!self.startsWith('pvc://') || self.matches('^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/.*)?$')",
+            "spec.model.source: pvc://CLAIM/PATH needs the name of a PersistentVolumeClaim in this namespace, which "
+            "holds only lower-case letters, digits, '-' and '.'",
+        ),
     ]
     properties["serving"]["properties"]["port"]["x-kubernetes-validations"] = [
         _rule(
@@ -148,6 +153,9 @@ def _constrain(spec: Schema) -> None:
             "write two entries for both",
         )
     ]
+    template = properties["serving"]["properties"]["podTemplate"]
+    del template["x-kubernetes-preserve-unknown-fields"]
+    template["properties"] = {part: dict(_FREE) for part in ("metadata", "spec")}
     _constrain_parallelism(properties["parallelism"])
     _own(properties["engine"])
 
@@ -163,6 +171,14 @@ def _constrain_parallelism(parallelism: Schema) -> None:
             "!has(self.stages) || self.stages.all(s, has(s.layers)) || self.stages.all(s, !has(s.layers))",
             "spec.parallelism.stages: give layers for every stage, or for none and have them planned",
         ),
+    ]
+    selector = parallelism["properties"]["stages"]["items"]["properties"]["nodeSelector"]
+    selector["x-kubernetes-validations"] = [
+        _rule(
+            f"self.all(key, key.matches('{v1alpha1.LABEL_KEY}'))",
+            "spec.parallelism.stages[].nodeSelector has a key that no label can have: write those of the nodes "
+            "(`kubectl get nodes --show-labels`), such as kubernetes.io/hostname",
+        )
     ]
 
 
@@ -187,10 +203,18 @@ def _own(engine: Schema) -> None:
             )
             for prefix, instead in OWNED_ENVIRONMENT_PREFIXES.items()
         ),
+        _rule(
+            f"self.all(name, name.matches('{_VARIABLE}'))",
+            "spec.engine.env: names of variables hold only letters, digits, '_', '-' and '.', and begin with no "
+            "digit: choose other names",
+        ),
     ]
 
 
+_VARIABLE: Final = "^[-._a-zA-Z][-._a-zA-Z0-9]*$"
+
 _WORD: Final[Schema] = {"x-kubernetes-int-or-string": True}
+_FREE: Final[Schema] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 _FLAG: Final[Schema] = {"type": "boolean"}
 _LIST: Final[Schema] = {"type": "array", "maxItems": 64, "items": {"type": "string", "maxLength": 1024}}
 _TYPES: Final[dict[str, Schema]] = {

@@ -19,12 +19,25 @@ KIND: Final = "LLMDeployment"
 PLURAL: Final = "llmdeployments"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 
-Name = Annotated[str, Field(min_length=1, max_length=253)]
 Word = Annotated[str, Field(max_length=253)]
 Sentence = Annotated[str, Field(max_length=4096)]
 LabelValue = Annotated[str, Field(max_length=63)]
 Duration = Annotated[str, Field(max_length=16, pattern=r"^([0-9]+(\.[0-9]+)?(ms|s|m))+$")]
-Selector = Annotated[dict[str, LabelValue], Field(max_length=16)]
+SelectedValue = Annotated[str, Field(max_length=63, pattern=r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")]
+LABEL_KEY: Final = "^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+LabelKey = Annotated[str, Field(max_length=317, pattern=LABEL_KEY)]
+Selector = Annotated[dict[str, SelectedValue], Field(max_length=16)]
+_MODEL_ID: Final = r"^[^\x00- :/\x7f-\xa0][^\x00- :\x7f-\xa0]*$"
+"""Without colon, control characters and spaces, and without a slash in front."""
+ObjectName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=253,
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+    ),
+]
+DataKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$")]
 Timestamp = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
 
 
@@ -37,14 +50,15 @@ class Model(BaseModel):
 class SecretKey(Model):
     """One key of a Secret in the LLMDeployment's own namespace."""
 
-    name: Name = Field(description="Name of the Secret, in the same namespace.")
-    key: Name = Field(description="Key in the Secret.")
+    name: ObjectName = Field(description="Name of the Secret, in the same namespace.")
+    key: DataKey = Field(description="Key in the Secret.")
 
 
 class ModelSource(Model):
     """Which model, and where the pods read it from."""
 
-    id: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^:\s/][^:\s]*$")] = Field(
+    # No \s: which letters are spaces differs between the API server's patterns and those of pydantic.
+    id: Annotated[str, Field(min_length=1, max_length=200, pattern=_MODEL_ID)] = Field(
         description='What clients send as "model". No colon: Ray Serve reserves it for LoRA adapters.'
     )
     source: Annotated[str, Field(max_length=1024)] | None = Field(
@@ -107,7 +121,7 @@ class Engine(Model):
 class LocalReference(Model):
     """An object in the same namespace, by name."""
 
-    name: Name = Field(description="Name of the object, in the same namespace.")
+    name: ObjectName = Field(description="Name of the object, in the same namespace.")
 
 
 class SelectorOperator(StrEnum):
@@ -122,9 +136,9 @@ class SelectorOperator(StrEnum):
 class SelectorRequirement(Model):
     """One comparison of a label."""
 
-    key: Name = Field(description="Label.")
+    key: LabelKey = Field(description="Label.")
     operator: SelectorOperator = Field(description="How it is compared.")
-    values: Annotated[list[LabelValue], Field(max_length=64)] | None = Field(
+    values: Annotated[list[SelectedValue], Field(max_length=64)] | None = Field(
         default=None, description="What it is compared with: for In and NotIn."
     )
 
@@ -160,7 +174,7 @@ class Peer(Model):
 class Serving(Model):
     """The serving path: image, port, limits, pods."""
 
-    image: Annotated[str, Field(min_length=1, max_length=512)] | None = Field(
+    image: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[!-~]+$")] | None = Field(
         default=None, description="Serving image (serving_image/Dockerfile). Default: the operator's setting."
     )
     image_pull_secrets: Annotated[list[LocalReference], Field(max_length=16)] | None = Field(

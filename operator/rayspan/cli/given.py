@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from rayspan.cli.documents import read_json
@@ -56,4 +57,4 @@ def nodes(path: str) -> list[NodeFacts]:
     found = [each for each in read(path) if each.get("kind") == "Node"]
     if not found:
         raise WrongInput(f"{path} holds no Node: write it with `kubectl get nodes -o yaml`")
-    return list(node_facts(found, ()))
+    return list(node_facts(found, Counter()))

@@ -17,9 +17,11 @@ object already is what is wanted. Three cases are told apart:
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 from urllib.parse import urlencode
+from urllib.request import getproxies
 
 import aiohttp
 from kubernetes.aio import config as kubernetes_config
@@ -35,8 +37,13 @@ FIELD_MANAGER: Final = "rayspan"
 APPLIED: Final = f"{GROUP}/applied"
 """Annotation: digest of what was applied last."""
 
+PAGE: Final = 100
+"""Objects of a page."""
+
 _TEST_FAILED: Final = "the server rejected our request due to an error in our request"
 """All that the API server says of a JSON patch whose ``test`` does not hold."""
+
+_ESCAPED: Final = re.compile("[\x7f-\uffff]")
 
 Object = dict[str, Any]
 
@@ -60,6 +67,8 @@ async def connect(
                 await _load_kube_config(configuration, None)
     except kubernetes_config.ConfigException as error:
         raise errors.SettingsError(f"cannot log in to Kubernetes: {error}") from error
+    # Where there is no proxy to be found, none is looked for: that would be a thread for each request.
+    configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
     api = ApiClient(configuration)
     api.user_agent = "rayspan"
     return Client(api, timeout_seconds, may_write)
@@ -101,6 +110,18 @@ class Client:
         query = {"labelSelector": labels, "fieldSelector": fields}
         items: list[Object] = (await self._request("GET", kind.path(namespace), query=query))["items"]
         return items
+
+    async def pages(
+        self, kind: Kind, namespace: str | None = None, *, fields: str = ""
+    ) -> AsyncIterator[list[Object]]:
+        """All objects of a kind, some at a time: thousands at once would be hundreds of MiB."""
+        query = {"fieldSelector": fields, "limit": str(PAGE)}
+        while True:
+            answer = await self._request("GET", kind.path(namespace), query=query)
+            yield answer["items"]
+            query["continue"] = answer["metadata"].get("continue", "")
+            if not query["continue"]:
+                return
 
     async def log(self, namespace: str, pod: str, container: str) -> str:
         """What a container has written so far."""
@@ -152,8 +173,9 @@ class Client:
             "PATCH",
             kind.path(namespace, name),
             query={"fieldManager": FIELD_MANAGER, "force": "true"},
-            body=wanted,
-            content_type="application/apply-patch+yaml",
+            body=as_yaml(wanted),
+            # With the charset, so that the kubernetes package leaves the text as it is.
+            content_type="application/apply-patch+yaml; charset=utf-8",
         )
 
     async def create(self, wanted: Object) -> Object:
@@ -250,6 +272,18 @@ class Client:
         if not 200 <= response.status < 300:
             raise _refusal(response.status, text)
         return text
+
+
+def as_yaml(thing: Object) -> str:
+    """JSON that is YAML as well. Letters beyond 16 bits, which JSON escapes in two halves, stand as they are: to the
+    API server's reader of YAML a half is no letter. All others that are not plain are escaped, which it may not
+    allow as they are.
+
+    >>> as_yaml({"é": "\U0001f600"})
+    '{"\\\\u00e9": "\U0001f600"}'
+    """
+    text = json.dumps(thing, ensure_ascii=False)
+    return _ESCAPED.sub(lambda letter: f"\\u{ord(letter[0]):04x}", text)
 
 
 def _place(thing: Object) -> tuple[str, str]:

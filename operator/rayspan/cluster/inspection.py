@@ -19,7 +19,7 @@ from rayspan.cluster.client import Client
 from rayspan.cluster.memory import Memory
 from rayspan.plan import model_facts as plan
 from rayspan.plan.model_config import Incomplete
-from rayspan.render import RenderSettings, inspect_job, inspect_key
+from rayspan.render import RenderSettings, inspect_job, inspect_key, names
 from rayspan.report.input import Inspecting, Refused
 
 Object = dict[str, Any]
@@ -58,7 +58,9 @@ async def inspect(client: Client, job: Object, key: str) -> Outcome:
 async def _forget_others(client: Client, job: Object) -> None:
     namespace, name = job["metadata"]["namespace"], job["metadata"]["name"]
     stem = name.rpartition("-")[0]
-    for other in await client.find(kinds.JOB, namespace, labels="app.kubernetes.io/managed-by=rayspan"):
+    labels = f"{names.DEPLOYMENT_LABEL}={job['metadata']['labels'][names.DEPLOYMENT_LABEL]}"
+    for other in await client.find(kinds.JOB, namespace, labels=labels):
+        # One that measures belongs to the same deployment.
         if other["metadata"]["name"].rpartition("-")[0] == stem:
             await client.delete(kinds.JOB, namespace, other["metadata"]["name"], other["metadata"]["uid"])
 

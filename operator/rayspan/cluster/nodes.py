@@ -12,7 +12,8 @@ import asyncio
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from rayspan import errors
@@ -30,11 +31,18 @@ GPU_RESOURCES: Final = ("nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915", "
 _NOT_ENDED: Final = "status.phase!=Succeeded,status.phase!=Failed"
 
 Object = dict[str, Any]
+Held = Counter[tuple[str, str]]
+"""GPUs by node and resource."""
 
 log = logging.getLogger("rayspan.nodes")
 
+READING_SHARE: Final = 0.2
+"""At most this share of the time goes for readings, however many ask for one anew: that of a large cluster takes long,
+and serves them for a while."""
 KEPT_SECONDS: Final = 5.0
 """How long a reading serves: a node that is lost is seen well within the 30 s that a dead stage may take."""
+SEEN_SECONDS: Final = 60.0
+"""How long a reading serves for a look at what is Ready: a node that is lost shows in its pods."""
 REFUSED_SECONDS: Final = 60.0
 """How long a refusal serves: roles change seldom, and every refused request stands in the cluster's audit log."""
 
@@ -46,22 +54,37 @@ class Nodes:
         self._client, self._clock, self._namespaces = client, clock, namespaces
         self._lock = asyncio.Lock()
         self._read_at = self._refused_at = -math.inf
-        self._nodes: list[Object] | Unknown = []
-        self._pods: list[Object] = []
+        self._took = 0.0
+        self._facts: Known[tuple[NodeFacts, ...]] = ()
+        self._held: dict[tuple[str, str], Held] = {}
 
-    async def read(self, namespace: str, name: str, *, anew: bool = False) -> Known[tuple[NodeFacts, ...]]:
+    async def read(
+        self, namespace: str, name: str, *, age: float = KEPT_SECONDS
+    ) -> Known[tuple[NodeFacts, ...]]:
         """All nodes; GPUs held by others are those of pods that are not the named deployment's.
 
         Where the operator serves some namespaces only, GPUs held in others count as free.
-        ``anew``: no reading that began before this call will do; those who ask at the same time share one.
+        ``age``: seconds that a reading may be old, unless readings take so long that they are shared; those who ask
+        at the same time share one.
         """
-        oldest = self._clock() - (0.0 if anew else KEPT_SECONDS)
+        oldest = self._clock() - max(age, self._took * (1 / READING_SHARE - 1))
         async with self._lock:
             if self._read_at <= oldest:
                 await self._read()
-        if isinstance(self._nodes, Unknown):
-            return self._nodes
-        return node_facts(self._nodes, (pod for pod in self._pods if not _belongs(pod, namespace, name)))
+        own = self._held.get((namespace, name))
+        if own is None or isinstance(self._facts, Unknown):
+            return self._facts
+        return tuple(
+            replace(one, gpus_held_by_others=one.gpus_held_by_others - own[one.name, one.gpu_resource])
+            if (one.name, one.gpu_resource) in own
+            else one
+            for one in self._facts
+        )
+
+    async def seen(self, namespace: str, name: str) -> Known[tuple[NodeFacts, ...]]:
+        """Nodes as they were read last, a minute ago at most; where they may not be listed, those that pods vouch for."""
+        nodes = await self.read(namespace, name, age=SEEN_SECONDS)
+        return await self.vouched_for(namespace, name) if isinstance(nodes, Unknown) else nodes
 
     async def vouched_for(self, namespace: str, name: str) -> Known[tuple[NodeFacts, ...]]:
         """Nodes that run a deployment's pods, with the labels that those pods' selectors prove."""
@@ -76,48 +99,45 @@ class Nodes:
         if began - self._refused_at < REFUSED_SECONDS:
             return
         try:
-            self._nodes = await self._client.find(kinds.NODE)
+            nodes = await self._client.find(kinds.NODE)
         except errors.Forbidden as error:
-            if not isinstance(self._nodes, Unknown):
+            if not isinstance(self._facts, Unknown):
                 log.warning(
                     "nodes may not be listed: what spec.parallelism leaves out is 1, no plan is checked against the "
                     "cluster, and placement is verified by the pods' own selectors (the chart's value listNodes)"
                 )
-            self._nodes, self._pods, self._refused_at = (
-                Unknown(f"nodes may not be listed: {error}"),
-                [],
-                began,
-            )
+            self._facts, self._held = Unknown(f"nodes may not be listed: {error}"), {}
+            self._refused_at = began
             return
-        found = [await self._pods_in(namespace) for namespace in self._namespaces or (None,)]
-        self._pods = [
-            pod for pods in found for pod in pods if any(gpus_of(pod["spec"], one) for one in GPU_RESOURCES)
-        ]
-        self._read_at = began
+        total: Held = Counter()
+        held: dict[tuple[str, str], Held] = {}
+        for namespace in self._namespaces or (None,):
+            async for pod in self._pods(namespace):
+                gpus = held_by(pod)
+                total.update(gpus)
+                if gpus and (deployment := (pod["metadata"].get("labels") or {}).get(names.DEPLOYMENT_LABEL)):
+                    held.setdefault((pod["metadata"]["namespace"], deployment), Counter()).update(gpus)
+        self._facts, self._held = node_facts(nodes, total), held
+        self._read_at, self._took = began, self._clock() - began
 
-    async def _pods_in(self, namespace: str | None) -> list[Object]:
+    async def _pods(self, namespace: str | None) -> AsyncIterator[Object]:
         try:
-            return await self._client.find(kinds.POD, namespace, fields=_NOT_ENDED)
+            async for page in self._client.pages(kinds.POD, namespace, fields=_NOT_ENDED):
+                for pod in page:
+                    yield pod
         except errors.Forbidden:
-            return []
+            return
 
 
-def _belongs(pod: Object, namespace: str, name: str) -> bool:
-    metadata = pod["metadata"]
-    return (
-        metadata["namespace"] == namespace
-        and (metadata.get("labels") or {}).get(names.DEPLOYMENT_LABEL) == name
-    )
+def held_by(pod: Object) -> Held:
+    """GPUs that a pod holds on its node."""
+    spec = pod.get("spec") or {}
+    found = {(spec.get("nodeName", ""), resource): gpus_of(spec, resource) for resource in GPU_RESOURCES}
+    return Counter({place: gpus for place, gpus in found.items() if gpus and place[0]})
 
 
-def node_facts(nodes: Iterable[Object], other_pods: Iterable[Object]) -> tuple[NodeFacts, ...]:
+def node_facts(nodes: Iterable[Object], held: Held) -> tuple[NodeFacts, ...]:
     """Facts of each node, sorted by name."""
-    held: Counter[tuple[str, str]] = Counter()
-    for pod in other_pods:
-        spec = pod.get("spec") or {}
-        if node := spec.get("nodeName"):
-            for resource in GPU_RESOURCES:
-                held[node, resource] += gpus_of(spec, resource)
     return tuple(sorted((_facts(node, held) for node in nodes), key=lambda facts: facts.name))
 
 
@@ -131,11 +151,12 @@ def vouched_facts(pods: Iterable[Object]) -> tuple[NodeFacts, ...]:
             labels.setdefault(node, {}).update(spec.get("nodeSelector") or {})
     ready = {"conditions": [{"type": "Ready", "status": "True"}]}
     return node_facts(
-        ({"metadata": {"name": name, "labels": known}, "status": ready} for name, known in labels.items()), ()
+        ({"metadata": {"name": name, "labels": known}, "status": ready} for name, known in labels.items()),
+        Counter(),
     )
 
 
-def _facts(node: Object, held: Counter[tuple[str, str]]) -> NodeFacts:
+def _facts(node: Object, held: Held) -> NodeFacts:
     metadata, spec, status = node["metadata"], node.get("spec") or {}, node.get("status") or {}
     name, labels = metadata["name"], metadata.get("labels") or {}
     allocatable = status.get("allocatable") or {}

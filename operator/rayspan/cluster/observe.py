@@ -1,4 +1,8 @@
-"""One look at everything that belongs to a deployment. Every source may fail; none fails the others."""
+"""One look at everything that belongs to a deployment. Every source may fail; none fails the others.
+
+What the Kubernetes API has (``Belongings``) is looked at when events say that there is something to see; Ray and the
+engines send none, and are asked at every look.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +40,19 @@ _NO_KIND: Final = Unknown("this cluster does not know RayServices: KubeRay is no
 
 
 @dataclass(frozen=True)
+class Belongings:
+    """What the Kubernetes API has of a deployment."""
+
+    service: Known[RayServiceView | None]
+    cluster: Known[RayClusterView | None]
+    """The one that serves, or is going to."""
+    pods: Known[tuple[PodView, ...]]
+    kuberay: str | None
+    pending: RayClusterView | None
+    """The one that is to take over."""
+
+
+@dataclass(frozen=True)
 class Observer:
     """The ways to look: the Kubernetes API, and a session for pods' own ports."""
 
@@ -50,8 +67,8 @@ class Observer:
         token = tokens.derive(self.master_key, tokens.RAY, uid)
         return Dashboard(self.session, head.ip or "", token, self.settings.source_timeout_seconds)
 
-    async def observe(self, deployment: LLMDeployment, memory: Memory, gpu_resource: str) -> Observed:
-        """Look once. ``memory`` keeps the scrapes and the proof of serving from look to look."""
+    async def belongings(self, deployment: LLMDeployment, gpu_resource: str) -> Belongings:
+        """Look at what the Kubernetes API has."""
         metadata = deployment.metadata
         service, clusters, pods = await asyncio.gather(
             self._service(metadata.namespace, metadata.name),
@@ -59,24 +76,35 @@ class Observer:
             self._pods(metadata.namespace, metadata.name, gpu_resource),
         )
         cluster = _serving_cluster(service, clusters)
-        seen = () if isinstance(pods, Unknown) else pods
         active = cluster["metadata"]["name"] if isinstance(cluster, dict) else None
+        return Belongings(
+            service=service,
+            cluster=ray_cluster_view(cluster) if isinstance(cluster, dict) else cluster,
+            pods=pods,
+            kuberay=_version(cluster) if isinstance(cluster, dict) else None,
+            pending=_pending_cluster(service, clusters, active),
+        )
+
+    async def observe(self, deployment: LLMDeployment, memory: Memory, api: Belongings) -> Observed:
+        """Look once at the rest. ``memory`` keeps the scrapes and the proof of serving from look to look."""
+        seen = () if isinstance(api.pods, Unknown) else api.pods
+        active = api.cluster.name if isinstance(api.cluster, RayClusterView) else None
         serve = await self._serve(deployment, seen, active)
         await self._scrape(seen, memory)
-        entries = await self._prove(deployment, memory, service, seen, active, serve)
+        entries = await self._prove(deployment, memory, api.service, seen, active, serve)
         return Observed(
             at=self.clock(),
-            ray_service=service,
-            ray_cluster=ray_cluster_view(cluster) if isinstance(cluster, dict) else cluster,
-            pods=pods,
+            ray_service=api.service,
+            ray_cluster=api.cluster,
+            pods=api.pods,
             serve=serve,
             completion=memory.proof.completion,
             proofs=dict(memory.proof.replicas),
             silent=silent(entries, memory.proof),
             scrapes=memory.window.all(),
-            kuberay=_version(cluster) if isinstance(cluster, dict) else None,
-            ray_service_kind=service != _NO_KIND,
-            pending_cluster=_pending_cluster(service, clusters, active),
+            kuberay=api.kuberay,
+            ray_service_kind=api.service != _NO_KIND,
+            pending_cluster=api.pending,
         )
 
     async def _service(self, namespace: str, name: str) -> Known[RayServiceView | None]:

@@ -158,7 +158,9 @@ class _Plain(yaml.SafeDumper):
 
 def _string(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
     plain = _WORD.fullmatch(value) is not None and value.lower() not in _NOT_TEXT
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if plain else "'")
+    # Only between double quotes everything can be escaped; line ends of other alphabets would be read as spaces.
+    quotes = "'" if value.isprintable() else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if plain else quotes)
 
 
 _Plain.add_representer(str, _string)

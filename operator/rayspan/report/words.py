@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 MESSAGE_MAX: Final = 4096
@@ -42,6 +43,7 @@ _EXCEPTION = re.compile(
 )
 
 
+@lru_cache(maxsize=2**12)
 def clean(text: str) -> str:
     """One line without colours, secrets and repeated white space."""
     text = _COLOUR.sub("", text)

@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
 from rayspan import errors
 from rayspan.cluster import kinds
 from rayspan.cluster.client import Client
-from rayspan.cluster.nodes import KEPT_SECONDS, REFUSED_SECONDS, Nodes, vouched_facts
+from rayspan.cluster.nodes import KEPT_SECONDS, REFUSED_SECONDS, SEEN_SECONDS, Nodes, vouched_facts
 from rayspan.plan.facts import NodeFacts
+from rayspan.render.names import DEPLOYMENT_LABEL
 from rayspan.report.observed import Unknown
 from rayspan.report.status import status
 
@@ -33,6 +35,9 @@ class Cluster:
         await asyncio.sleep(0)
         return [{"metadata": {"name": "a"}, "status": {"allocatable": {"nvidia.com/gpu": str(gpus)}}}]
 
+    async def pages(self, kind: kinds.Kind, *_: Any, **__: str) -> AsyncIterator[list[dict[str, Any]]]:
+        yield []
+
 
 def gpus(found: Any) -> list[int]:
     return [node.gpus for node in found]
@@ -44,9 +49,19 @@ async def test_a_reading_is_shared_until_it_is_old_or_one_is_wanted_anew() -> No
     assert gpus(await nodes.read("ns", "one")) == [1]
     cluster.gpus, now[0] = 2, now[0] + KEPT_SECONDS / 2
     assert gpus(await nodes.read("ns", "two")) == [1], "kept"
-    assert gpus(await nodes.read("ns", "two", anew=True)) == [2], "wanted anew"
+    assert gpus(await nodes.read("ns", "two", age=0.0)) == [2], "wanted anew"
     cluster.gpus, now[0] = 3, now[0] + KEPT_SECONDS
     assert gpus(await nodes.read("ns", "one")) == [3], "old"
+
+
+async def test_a_look_at_what_is_ready_makes_do_with_a_reading_of_a_minute() -> None:
+    cluster, now = Cluster(), [100.0]
+    nodes = Nodes(cast(Client, cluster), lambda: now[0])
+    await nodes.read("ns", "one")
+    cluster.gpus, now[0] = 2, now[0] + SEEN_SECONDS - 1
+    assert gpus(await nodes.seen("ns", "two")) == [1]
+    now[0] += 1
+    assert gpus(await nodes.seen("ns", "two")) == [2]
 
 
 async def test_many_who_want_one_anew_share_it() -> None:
@@ -57,15 +72,41 @@ async def test_many_who_want_one_anew_share_it() -> None:
         return now[0]
 
     nodes = Nodes(cast(Client, cluster), clock)
-    await asyncio.gather(*(nodes.read("ns", str(each), anew=True) for each in range(100)))
+    await asyncio.gather(*(nodes.read("ns", str(each), age=0.0) for each in range(100)))
     assert cluster.asked <= 2
+
+
+async def test_readings_that_take_long_are_shared_for_a_while() -> None:
+    cluster, now = Cluster(), [100.0]
+
+    def clock() -> float:
+        return now[0]
+
+    nodes = Nodes(cast(Client, cluster), clock)
+    nodes._took = 1.0  # as in a large cluster
+    await nodes.read("ns", "a", age=0.0)
+    nodes._took = 1.0
+    now[0] += 3
+    await nodes.read("ns", "b", age=0.0)
+    assert cluster.asked == 1
+    now[0] += 2
+    await nodes.read("ns", "b", age=0.0)
+    assert cluster.asked == 2
+
+
+async def test_what_the_named_deployment_holds_itself_is_free_for_it() -> None:
+    nodes = Nodes(
+        cast(Client, Restricted(nodes=True, labels={DEPLOYMENT_LABEL: "one"})), lambda: 0.0, ("x", "y")
+    )
+    seen = {name: cast(Any, await nodes.read("x", name)) for name in ("one", "two")}
+    assert {name: node.gpus_held_by_others for name, (node,) in seen.items()} == {"one": 2, "two": 4}
 
 
 class Restricted:
     """Stands in for the API server where an operator serves two namespaces; records what it is asked for."""
 
-    def __init__(self, *, nodes: bool) -> None:
-        self.nodes, self.asked = nodes, list[tuple[str, str | None]]()
+    def __init__(self, *, nodes: bool, labels: dict[str, str] | None = None) -> None:
+        self.nodes, self.labels, self.asked = nodes, labels or {}, list[tuple[str, str | None]]()
 
     async def find(self, kind: kinds.Kind, namespace: str | None = None, **_: str) -> list[dict[str, Any]]:
         self.asked.append((kind.name, namespace))
@@ -73,9 +114,17 @@ class Restricted:
             if not self.nodes:
                 raise errors.Forbidden(403, "Forbidden", "nodes is forbidden")
             return [{"metadata": {"name": "a"}, "status": {"allocatable": {"nvidia.com/gpu": "8"}}}]
+        raise AssertionError("pods are asked for page by page")
+
+    async def pages(
+        self, kind: kinds.Kind, namespace: str | None = None, **_: str
+    ) -> AsyncIterator[list[dict[str, Any]]]:
+        self.asked.append((kind.name, namespace))
         if namespace is None:
             raise errors.Forbidden(403, "Forbidden", "pods is forbidden")
-        return [pod("a", gpus="2", namespace=namespace)]
+        found = pod("a", gpus="2", namespace=namespace)
+        found["metadata"]["labels"] = self.labels
+        yield [found]
 
 
 def pod(
@@ -105,7 +154,7 @@ async def test_refused_nodes_are_unknown_told_once_and_not_asked_for_at_every_pa
     cluster, now = Restricted(nodes=False), [100.0]
     nodes = Nodes(cast(Client, cluster), lambda: now[0], ("x",))
     for _ in range(3):
-        assert await nodes.read("x", "one", anew=True) == Unknown(
+        assert await nodes.read("x", "one", age=0.0) == Unknown(
             "nodes may not be listed: nodes is forbidden (HTTP 403)"
         )
         now[0] += KEPT_SECONDS

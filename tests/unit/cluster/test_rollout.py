@@ -289,7 +289,8 @@ async def test_the_pending_cluster_is_seen(case: str) -> None:
     store.things |= {f"{CLUSTERS}/{name}": cluster(name, "u-new", "r") for name in ("a", "b")}
     session = cast(aiohttp.ClientSession, None)  # no pod to ask
     observer = Observer(store, session, Settings(), KEY, asyncio.get_running_loop().time)
-    found = await observer.observe(deployment(), memory(), "nvidia.com/gpu")
+    seen = await observer.belongings(deployment(), "nvidia.com/gpu")
+    found = await observer.observe(deployment(), memory(), seen)
     assert isinstance(found.ray_cluster, RayClusterView)
     assert found.ray_cluster.name == serving
     assert (found.pending_cluster.name if found.pending_cluster else None) == pending

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from rayspan.cluster.nodes import node_facts
+from rayspan.cluster.nodes import held_by, node_facts
 from rayspan.cluster.views import pod_view, ray_cluster_view, ray_service_view
 from rayspan.plan.facts import NodeFacts, Taint
 from rayspan.report.observed import RayClusterView, RayServiceView, WorkerGroupView
@@ -166,7 +166,7 @@ def test_nodes_with_what_others_hold_of_their_gpus() -> None:
     ]
     other = {"metadata": {}, "spec": {"nodeName": "b", "containers": [{"resources": {"limits": {GPU: 3}}}]}}
     pending = {"metadata": {}, "spec": {"containers": [{"resources": {"limits": {GPU: 3}}}]}}
-    assert node_facts(nodes, [other, pending]) == (
+    assert node_facts(nodes, held_by(other) + held_by(pending)) == (
         NodeFacts("a", {"zone": "a"}, gpus=8, gpu_resource="amd.com/gpu", cordoned=True),
         NodeFacts("b", {"zone": "a"}, (Taint("gpu", "", "NoSchedule"),), gpus=4, gpus_held_by_others=3),
     )

@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 import pytest
+from rayspan.errors import ApiUnavailable
 from rayspan.telemetry import Telemetry
 from rayspan.wakeups import SPACING_SECONDS, STUMBLE_SECONDS, Wakeups
 
@@ -19,9 +20,11 @@ class Passes:
         self.answers = list(answers)
         self.seconds = seconds
         self.at: list[float] = []
+        self.news: list[bool] = []
         self.together = self.most_together = 0
 
-    async def __call__(self, key: tuple[str, str]) -> float | None:
+    async def __call__(self, key: tuple[str, str], news: bool) -> float | None:
+        self.news.append(news)
         self.at.append(round(asyncio.get_running_loop().time(), 3))
         self.together += 1
         self.most_together = max(self.most_together, self.together)
@@ -54,6 +57,18 @@ async def test_without_events_it_looks_again_when_it_said() -> None:
     wakeups.wake("ns", "a")
     await asyncio.sleep(10)
     assert passes.at == [0.0, 2.0, 7.0]
+    await wakeups.stop()
+
+
+@in_no_time
+async def test_a_pass_is_told_whether_an_event_asked_for_it() -> None:
+    passes = Passes(10.0, 10.0, 10.0)
+    wakeups = Wakeups(passes, Telemetry())
+    wakeups.wake("ns", "a")
+    await asyncio.sleep(15)
+    wakeups.wake("ns", "a")
+    await asyncio.sleep(1)
+    assert passes.news == [True, False, True]
     await wakeups.stop()
 
 
@@ -112,6 +127,17 @@ async def test_a_bug_in_a_pass_ends_no_loop(caplog: pytest.LogCaptureFixture) ->
         await asyncio.sleep(STUMBLE_SECONDS + 1)
     assert passes.at == [0.0, STUMBLE_SECONDS]
     assert "ns/a: the pass failed" in caplog.text
+    await wakeups.stop()
+
+
+@in_no_time
+async def test_a_cluster_that_does_not_answer_is_told_in_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    wakeups = Wakeups(Passes(ApiUnavailable("GET /x: TimeoutError")), Telemetry())
+    wakeups.wake("ns", "a")
+    await asyncio.sleep(1)
+    (said,) = caplog.records
+    assert said.getMessage() == "ns/a: the pass was broken off: GET /x: TimeoutError"
+    assert said.exc_info is None
     await wakeups.stop()
 
 

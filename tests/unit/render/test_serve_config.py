@@ -130,3 +130,14 @@ def test_arguments_that_only_went_through_another_json_library_are_the_same() ->
     came_back = {"bundles": [{"GPU": 1}], "engine_kwargs": {"seed": 0, "gpu_memory_utilization": 1}}
     assert serve_revision(given) == serve_revision(came_back)
     assert serve_revision(given) != serve_revision({**given, "bundles": [{"GPU": 2}]})
+
+
+@pytest.mark.parametrize(
+    "words", ["a\u2028b", "a\x85b", "a\nb", "\ufeff", "\U0001f600", "it's", "1e3", "\\n"]
+)
+def test_texts_stand_in_one_line_with_every_letter_that_a_reader_could_take_for_a_line_end_escaped(
+    words: str,
+) -> None:
+    written = text({"k": words})
+    assert yaml.safe_load(written) == {"k": words}
+    assert len(written.splitlines()) == 1
