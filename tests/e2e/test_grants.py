@@ -63,3 +63,5 @@ def requests() -> Iterator[Grant]:
                             filter(None, (asked.get("resource", ""), asked.get("subresource", "")))
                         )
                         yield asked.get("apiGroup", ""), resource, event["verb"]
+                        if event["responseStatus"]["code"] == 201:  # an apply that makes something needs both
+                            yield asked.get("apiGroup", ""), resource, "create"
