@@ -6,14 +6,10 @@ import json
 import subprocess
 import time
 
-import pytest
-
 from tests.e2e.llm import LLM, tiny
 from tests.e2e.test_quiet import QUIET_SECONDS
 from tests.e2e.traffic import Traffic
 from tests.kubectl import apply
-
-pytestmark = pytest.mark.long
 
 MANAGER = ("--server-side", "--field-manager=argocd-controller")
 

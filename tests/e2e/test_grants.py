@@ -8,11 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.kubectl import get
-
-pytestmark = pytest.mark.long
 
 ACCOUNT = "system:serviceaccount:rayspan-system:rayspan"
 NOT_A_REQUEST = {("rayspan.dev", "llmdeployments/finalizers", "update")}

@@ -21,8 +21,6 @@ from tests.e2e.traffic import Traffic
 from tests.kubectl import get
 from tests.unit.chart.rendered import SHAPES, one, render
 
-pytestmark = pytest.mark.long
-
 QUIET = {"Failed requests", "What a better cut would gain"}
 """Panels without a value while nothing fails and the cut is as good as any."""
 
@@ -36,7 +34,7 @@ def prometheus(llm: LLM, tmp_path: Path) -> Iterator[Prometheus]:
 
 
 def test_the_dashboard_and_the_rules_find_what_they_ask_for(llm: LLM, prometheus: Prometheus) -> None:
-    (dashboard,) = (one(render(*SHAPES["with metrics collected"]), "ConfigMap")["data"].values(),)
+    (dashboard,) = one(render(*SHAPES["with metrics collected"]), "ConfigMap")["data"].values()
     panels = {
         panel["title"]: [target["expr"] for target in panel["targets"]]
         for panel in json.loads(dashboard)["panels"]

@@ -26,7 +26,7 @@ _WORKER: Final = re.compile(r"^vllm_Worker_.+?(?:_TP(?P<tensor>\d+))?(?:_PP(?P<s
 _LIMIT: Final = "10000"
 """Most rows that Ray's API server gives in one answer; its default is 100."""
 _ENGINE: Final = "LLMServer"
-_NAMES_ONLY: Final = "Failed to update the deployments"
+_NAMES_ONLY: Final = ("Failed to update the deployments", "The deployments [")
 """How Serve says of an application that some of its deployments failed (serve/_private/application_state.py)."""
 
 Row = Mapping[str, Any]

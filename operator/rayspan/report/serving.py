@@ -136,7 +136,9 @@ def no_replica_able(scene: Scene) -> Finding | None:
     words = quote(serve.message)
     if serve.status in ("DEPLOY_FAILED", "UNHEALTHY"):
         return false(
-            Reason.APPLICATION_FAILED, f"Ray Serve says {serve.status}: {words or 'no more than that.'}"
+            Reason.APPLICATION_FAILED,
+            f"Ray Serve says {serve.status}: {words or 'no more than that.'}",
+            *_no_room(scene),
         )
     if lost := [stage for stage in places.stages if stage.state in LOST]:
         return false(Reason.STAGE_LOST, *_whys(lost))

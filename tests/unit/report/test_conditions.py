@@ -232,6 +232,11 @@ SITUATIONS: dict[str, Callable[[Any], Input]] = {
     "the only replica waits for a GPU that something else holds": lambda w: w.waiting(
         {"tiny-stage-0-0": 1, "tiny-stage-1-0": 0}
     ),
+    "a replica that was lost waits for a GPU that something else holds": lambda w: w.serve(
+        w.waiting({"tiny-stage-0-0": 1, "tiny-stage-1-0": 0}),
+        w.replica(0, state="STARTING", ranks=()),
+        status="UNHEALTHY",
+    ),
     "the only replica waits for a pod that is not in Ray": lambda w: w.waiting({"tiny-stage-0-0": 1}),
     "the only replica waits, though there is room": lambda w: w.waiting(
         {"tiny-stage-0-0": 1, "tiny-stage-1-0": 1}
