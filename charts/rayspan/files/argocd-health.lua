@@ -11,6 +11,7 @@
 local failures = {
   ApplyFailed = true,
   ApplicationFailed = true,
+  ProxyFailed = true,
   ImagePullFailed = true,
   PodCrashing = true,
 }
