@@ -6,6 +6,11 @@ from tests.e2e.llm import LLM, NAMESPACE, tiny, wait_for
 from tests.kubectl import kubectl
 
 
+def test_no_replicas_is_stopped_and_gives_the_gpus_back(llm: LLM) -> None:
+    kubectl("-n", NAMESPACE, "scale", "llm", llm.name, "--replicas=0")
+    wait_for("its pods to be gone", lambda: not llm.pods() and llm.status["phase"] == "Stopped", 120)
+
+
 def test_nothing_is_left_after_a_delete(llm: LLM) -> None:
     assert llm.leftovers()
     kubectl("-n", NAMESPACE, "delete", "llm", llm.name, timeout=120)
