@@ -24,8 +24,8 @@ CHECKOUT = Path(__file__).parents[2]
 ORDER = (
     "test_install",
     "test_quiet",
+    "test_create",  # before all that sends requests, which would be in its percentiles
     "test_gitops",
-    "test_create",
     "test_monitoring",
     "test_endpoints",
     "test_api_keys",
