@@ -26,14 +26,14 @@ IMAGE = "localhost/rayspan/no-such-image:1"
 KUBERAY: Final = ("rayservices.ray.io", "rayclusters.ray.io")
 
 
-def node(name: str) -> dict[str, Any]:
-    """A node with GPUs."""
+def node(name: str, pods: int = 110) -> dict[str, Any]:
+    """A node with GPUs, and room for so many pods."""
     return {
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}},
         "status": {
-            "allocatable": {"cpu": "64", "memory": "512Gi", "nvidia.com/gpu": "64", "pods": "110"},
+            "allocatable": {"cpu": "64", "memory": "512Gi", "nvidia.com/gpu": "64", "pods": str(pods)},
             "conditions": [{"type": "Ready", "status": "True"}],
         },
     }

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.conftest import Operator
+from tests.api.conftest import Operator, node
 from tests.api.direct import NODE, direct
 from tests.api.kubelet import inspections_answered
 from tests.generated.admission import judge
 from tests.generated.documents import NODES, Spec, generate
 from tests.generated.handling import chains, handle
 from tests.generated.mutants import mutants
-from tests.generated.report import node, tracebacks
+from tests.generated.report import tracebacks
 
 SEED = 7
 
@@ -43,7 +43,7 @@ def test_whatever_is_taken_and_edited_comes_to_its_end(
     async def work() -> None:
         async with direct(Path(os.environ["KUBECONFIG"])) as api, inspections_answered(api):
             for name in NODES[1:]:
-                await api.create(NODE, "", node(name))
+                await api.create(NODE, "", node(name, pods=1000))
             try:
                 taken = (await judge(api, specs, 0)).taken
                 handled = await handle(api, namespace, taken[:25], lambda done: None)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.api.conftest import Operator, install, kuberay_crds
+from tests.api.conftest import Operator, install, kuberay_crds, node
 from tests.api.direct import NODE, Direct, direct
 from tests.api.kubelet import inspections_answered
 from tests.api.server import api_server
@@ -27,7 +27,7 @@ from tests.conftest import CRDS
 from tests.generated.admission import Judged, judge
 from tests.generated.documents import NODES, generate
 from tests.generated.handling import Handled, chains, handle
-from tests.generated.report import Steps, node, tell, tracebacks
+from tests.generated.report import Steps, tell, tracebacks
 from tests.kubectl import kubectl
 
 NAMESPACE = "generated"
@@ -42,7 +42,7 @@ async def work(options: argparse.Namespace, kubeconfig: Path, folder: Path) -> i
     async with direct(kubeconfig) as api:
         judged = await judge(api, specs, len(specs), Steps("asked of the API server", 2 * len(specs)))
         for name in NODES:
-            await api.create(NODE, "", node(name))
+            await api.create(NODE, "", node(name, pods=1000))
         operator = Operator("", folder, RAYSPAN_RAY_INSIDERS=INSIDERS)
         try:
             async with inspections_answered(api):

@@ -6,7 +6,6 @@ import re
 import sys
 import time
 from collections import Counter
-from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -30,19 +29,6 @@ class Steps:
             self._told = twentieth
             took = time.monotonic() - self._began
             print(f"{self._what}: {self._done} of {self._total}, {took:.0f} s", file=sys.stderr, flush=True)
-
-
-def node(name: str) -> dict[str, Any]:
-    """One with GPUs."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}},
-        "status": {
-            "allocatable": {"cpu": "64", "memory": "512Gi", "nvidia.com/gpu": "64", "pods": "1000"},
-            "conditions": [{"type": "Ready", "status": "True"}],
-        },
-    }
 
 
 def tracebacks(log: str) -> int:

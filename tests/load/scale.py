@@ -33,12 +33,11 @@ from typing import Final
 
 import yaml
 
-from tests.api.conftest import KUBERAY, Operator, deployment, install, kuberay_crds
+from tests.api.conftest import KUBERAY, Operator, deployment, install, kuberay_crds, node
 from tests.api.direct import LLM, NODE, POD, RAY_CLUSTER, RAY_SERVICE, Direct, Object, direct
 from tests.api.kubelet import inspections_answered
 from tests.api.server import api_server, free_port, program
 from tests.conftest import CRDS
-from tests.generated.report import node
 from tests.kubectl import kubectl
 from tests.load.fake_pods import pods_made
 from tests.load.gauges import Figures, Process, Seen, edited, one_core, quiet, say, watched
@@ -166,7 +165,9 @@ def bare(service: Object) -> Object:
 
 async def work(options: argparse.Namespace, kubeconfig: Path, folder: Path) -> None:
     async with direct(kubeconfig) as api:
-        await asyncio.gather(*(api.create(NODE, "", node(f"gpu-{number}")) for number in range(NODES)))
+        await asyncio.gather(
+            *(api.create(NODE, "", node(f"gpu-{number}", pods=1000)) for number in range(NODES))
+        )
         figures, services = await rayspan(api, options, folder)
         say(figures.row())
         rows = [figures.row()]
