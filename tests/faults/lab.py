@@ -263,7 +263,7 @@ def made(lab: Lab, fault: Fault) -> Iterator[None]:
         if fault.path_share is not None:
             stack.enter_context(limited(lab.path_processes(), fault.path_share, 100_000))
         if fault.stage_share is not None:
-            stack.enter_context(limited(lab.last_stage(), fault.stage_share, 10_000))
+            stack.enter_context(limited(lab.last_stage(), fault.stage_share))
         yield
     lab.set({})
 
