@@ -8,11 +8,8 @@ tests/unit/report/test_causes.py.
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -140,14 +137,11 @@ def from_hub(made: list[LLM], name: str, repository: str, port: int) -> LLM:
 
 
 def test_an_engine_that_hangs_while_its_models_are_still_listed(llm: LLM) -> None:
-    pids = engine_cores()
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+    signalled(llm, "STOP")
     try:
         told(llm, "completion failed|does not answer", "log of stage 0's pod")
     finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+        signalled(llm, "CONT")
 
 
 SQUATTER_ACTOR = """
@@ -172,8 +166,7 @@ def test_a_replica_whose_place_is_taken_says_for_which_bundle(llm: LLM) -> None:
     in_ray = ("-n", NAMESPACE, "exec", llm.stage_pod(0), "-c", "ray", "--", "python", "-c")
     kubectl(*in_ray, SQUATTER_ACTOR)
     try:
-        for pid in engine_cores():
-            os.kill(pid, signal.SIGKILL)
+        signalled(llm, "KILL")
         told(
             llm,
             r"is pending: no room for bundle 1 of 2 \(stage 1, 1 GPU\): 0 GPUs free in pod",
@@ -183,15 +176,7 @@ def test_a_replica_whose_place_is_taken_says_for_which_bundle(llm: LLM) -> None:
         kubectl(*in_ray, GIVE_BACK)
 
 
-def engine_cores() -> list[int]:
-    """Of all deployments on this machine: there is one."""
-    found = [int(one.name) for one in Path("/proc").iterdir() if one.name.isdigit() and engine_core(one)]
-    assert found
-    return found
-
-
-def engine_core(entry: Path) -> bool:
-    try:
-        return (entry / "cmdline").read_bytes().startswith(b"VLLM::EngineCore")
-    except OSError:
-        return False
+def signalled(llm: LLM, signal: str) -> None:
+    """Its engine's process is sent this signal."""
+    in_pod = ("-n", NAMESPACE, "exec", llm.stage_pod(0), "-c", "ray", "--")
+    kubectl(*in_pod, "pkill", f"-{signal}", "-f", "VLLM::EngineCore")
