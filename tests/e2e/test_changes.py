@@ -32,24 +32,21 @@ def test_a_changed_engine_argument_reaches_the_engine(llm: LLM, lifecycle: Lifec
     assert llm.uids() == before, "an engine argument needs no new pods"
 
 
-def test_swapped_selectors_swap_the_stages(llm: LLM, lifecycle: Lifecycle) -> None:
-    swap = {"spec": {"parallelism": {"stages": stages("gpu-b", "gpu-a")}}}
+def test_swapped_selectors_swap_the_stages_and_a_new_image_is_rolled_out(
+    llm: LLM, lifecycle: Lifecycle
+) -> None:
+    """In one edit: each means new pods."""
+    image = "localhost/rayspan/serving:other"
+    tag_serving_image(image)
+    change = {"parallelism": {"stages": stages("gpu-b", "gpu-a")}, "serving": {"image": image}}
     lifecycle.measure(
-        "stage placement swapped", llm.address, lambda: llm.patch(json.dumps(swap)), lambda: llm.is_("Ready")
+        "placement and image",
+        llm.address,
+        lambda: llm.patch(json.dumps({"spec": change})),
+        lambda: llm.is_("Ready") and llm.status["environment"]["image"] == image,
     )
     assert [(s["stage"], s["node"]) for s in llm.status["stages"]] == [(0, "gpu-b"), (1, "gpu-a")]
-
-
-def test_a_new_image_is_rolled_out(llm: LLM, lifecycle: Lifecycle) -> None:
-    other = "localhost/rayspan/serving:other"
-    tag_serving_image(other)
-    lifecycle.measure(
-        "image",
-        llm.address,
-        lambda: llm.patch(json.dumps({"spec": {"serving": {"image": other}}})),
-        lambda: llm.is_("Ready") and llm.status["environment"]["image"] == other,
-    )
-    assert {c["image"] for pod in llm.pods() for c in pod["spec"]["containers"]} == {other}
+    assert {c["image"] for pod in llm.pods() for c in pod["spec"]["containers"]} == {image}
 
 
 def test_the_operator_away_and_back_changes_nothing(llm: LLM) -> None:

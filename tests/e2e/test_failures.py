@@ -5,6 +5,8 @@ The same failures of a RayService written by hand are in test_baseline.py (``mak
 
 from __future__ import annotations
 
+import pytest
+
 from tests.e2e.conftest import Lifecycle
 from tests.e2e.llm import LLM, NAMESPACE
 from tests.e2e.traffic import FAIL_FAST
@@ -14,6 +16,7 @@ SEEN_WITHIN = 30
 """Seconds until Ready must have turned False."""
 
 
+@pytest.mark.long  # killed hard, below, is the harder of the two
 def test_a_stage_pod_is_deleted(llm: LLM, lifecycle: Lifecycle) -> None:
     outcome = lifecycle.measure(
         "stage pod deleted",

@@ -4,9 +4,9 @@
     make path OPTIONS="--scaling"
 
 The engines are settable_engine.py's with fixed times, so that whatever differs is the path's: bare behind an HTTP server
-of their own, behind the vLLM router (PyPI) with that server, and in Ray Serve as Rayspan runs them. All servers are on
-one core and the client on another. ``--scaling``: tokens per second of 1, 2 and 4 replicas, each with its own ingress,
-under as much load as they take.
+of their own, behind the vLLM router (PyPI) with that server, and in Ray Serve as Rayspan runs them. All servers share
+the cores that ``--server-cores`` names, the client has its own. ``--scaling``: tokens per second of 1, 2 and 4 replicas,
+each with its own ingress, under as much load as they take.
 """
 
 import argparse
@@ -30,7 +30,6 @@ from local_ray import free_port
 from tests.streaming import Request, ask
 
 ROUTER = ("uv", "tool", "run", "--quiet", "vllm-router==0.1.17")
-SERVER_CORE, CLIENT_CORE = 0, 1
 ENGINE = {"stages": [0.0125, 0.0125], "hop": 0.0, "slots": 64}
 """25 ms from token to token, whatever else runs: what a 70B model takes on four H200s under load."""
 SLOW_ENGINE = {"stages": [0.1, 0.1], "hop": 0.0, "slots": 8}
@@ -108,12 +107,12 @@ def before_bare_engines(count: int) -> Iterator[dict[str, int]]:
         yield {"engine alone": ports[0], "vLLM router": router}
 
 
-def compare(lab: Lab, rounds: int) -> None:
+def compare(lab: Lab, rounds: int, client_cores: set[int]) -> None:
     """All paths by turns."""
     lab.set(ENGINE)
     with before_bare_engines(2) as ports:
         paths = {**ports, "Rayspan": lab.ray.serve_port}
-        os.sched_setaffinity(0, {CLIENT_CORE})
+        os.sched_setaffinity(0, client_cores)
         found: dict[tuple[str, int], list[Seen]] = {}
         for number in range(rounds + 1):
             for clients, requests in ((1, 8), (32, 3)):
@@ -162,21 +161,29 @@ def scale(folder: Path) -> None:
             lab.ray.stop()
 
 
+def cores(text: str) -> set[int]:
+    """``0-3,8`` as the kernel writes it."""
+    ends = [part.split("-") for part in text.split(",")]
+    return {core for end in ends for core in range(int(end[0]), int(end[-1]) + 1)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--server-cores", type=cores, default={0})
+    parser.add_argument("--client-cores", type=cores, default={1})
     parser.add_argument("--scaling", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="rf-", dir="/tmp") as folder:
         if options.scaling:
             return scale(Path(folder))
         lab = Lab(Path(folder))
-        os.sched_setaffinity(0, {SERVER_CORE})  # for all that is started from here
+        os.sched_setaffinity(0, options.server_cores)  # for all that is started from here
         try:
             lab.start()
-            compare(lab, options.rounds)
+            compare(lab, options.rounds, options.client_cores)
         finally:
             lab.ray.stop()
 

@@ -1,4 +1,4 @@
-"""The NetworkPolicies of a deployment's Ray pods: what is for no client is for nobody else.
+"""The NetworkPolicies of a deployment's pods: what is for no client is for nobody else.
 
 A Ray cluster listens on many ports, and not all of them ask for a token: its metrics and its agents do not, nor
 do the sockets over which vLLM's ranks find each other and exchange messages and activations. So nothing comes in but
@@ -28,13 +28,19 @@ Rule = dict[str, Any]
 
 
 def network_policies(deployment: LLMDeployment, settings: RenderSettings) -> tuple[dict[str, Any], ...]:
-    """One for all Ray pods, one for the serving port of the stage pods; none where the operator makes none."""
+    """One for all pods, those of Jobs among them, one for the serving port of the stage pods; none where the operator
+    makes none."""
     if settings.insiders is None:
         return ()
     name = deployment.metadata.name
     return (
-        _policy(deployment, names.inner_policy(name), (), _inner(name, settings.insiders)),
-        _policy(deployment, names.serving_policy(name), (names.STAGE_LABEL,), [_serving(deployment)]),
+        _policy(deployment, names.inner_policy(name), _own(name), _inner(name, settings.insiders)),
+        _policy(
+            deployment,
+            names.serving_policy(name),
+            _own(name, names.RAY_LABEL, names.STAGE_LABEL),
+            [_serving(deployment)],
+        ),
     )
 
 
@@ -49,27 +55,30 @@ def policies_missing(spec: Spec, settings: RenderSettings) -> str | None:
 
 
 def _policy(
-    deployment: LLMDeployment, name: str, labels: tuple[str, ...], ingress: list[Rule]
+    deployment: LLMDeployment, name: str, pods: dict[str, Any], ingress: list[Rule]
 ) -> dict[str, Any]:
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
         "metadata": names.metadata(deployment, name),
         "spec": {
-            "podSelector": _ray_pods(deployment.metadata.name, *labels),
+            "podSelector": pods,
             "policyTypes": ["Ingress"],
             "ingress": ingress,
         },
     }
 
 
-def _ray_pods(name: str, *labels: str) -> dict[str, Any]:
-    present = [{"key": label, "operator": "Exists"} for label in (names.RAY_LABEL, *labels)]
-    return {"matchLabels": {names.DEPLOYMENT_LABEL: name}, "matchExpressions": present}
+def _own(name: str, *labels: str) -> dict[str, Any]:
+    """The pods of the deployment, or those of them that have all of these labels."""
+    selector: dict[str, Any] = {"matchLabels": {names.DEPLOYMENT_LABEL: name}}
+    if labels:
+        selector["matchExpressions"] = [{"key": label, "operator": "Exists"} for label in labels]
+    return selector
 
 
 def _inner(name: str, insiders: Insiders) -> list[Rule]:
-    rules: list[Rule] = [{"from": [{"podSelector": _ray_pods(name)}]}]
+    rules: list[Rule] = [{"from": [{"podSelector": _own(name, names.RAY_LABEL)}]}]
     for peers, ports in (
         (insiders.rayspan, ("dashboard", "metrics", "serve")),
         (insiders.kuberay, ("dashboard", "serve")),
@@ -86,7 +95,7 @@ def _serving(deployment: LLMDeployment) -> Rule:
     if allowed is None:
         return ports
     # Beside those who are named: the pods of a benchmark, and of everything else that is the deployment's own.
-    own = {"podSelector": {"matchLabels": {names.DEPLOYMENT_LABEL: deployment.metadata.name}}}
+    own = {"podSelector": _own(deployment.metadata.name)}
     return {"from": [own, *_plain(allowed)], **ports}
 
 

@@ -1,7 +1,8 @@
 """The pod that head, stages and inspection have in common.
 
 It meets Pod Security "restricted". Service links are off because a Service named ``vllm`` would set
-``VLLM_PORT`` to nonsense. All caches live under one volume, so that the image's file system is not written.
+``VLLM_PORT`` to nonsense. The image's file system is read-only: caches are under one volume, and Ray's sessions, logs
+and sockets under another, /tmp.
 """
 
 from __future__ import annotations
@@ -34,8 +35,12 @@ def pod_template(
         "name": names.RAY_CONTAINER,
         "image": image(deployment, settings),
         "env": environment(),
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-        "volumeMounts": [{"name": "cache", "mountPath": CACHE_PATH}],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+        "volumeMounts": [{"name": "cache", "mountPath": CACHE_PATH}, {"name": "tmp", "mountPath": "/tmp"}],
     }
     base_pod = {
         "automountServiceAccountToken": False,
@@ -49,7 +54,7 @@ def pod_template(
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [merged(base_container, container)],
-        "volumes": [{"name": "cache", "emptyDir": {}}],
+        "volumes": [{"name": "cache", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}],
     }
     secrets = deployment.spec.serving.image_pull_secrets
     if secrets:

@@ -39,7 +39,7 @@ def rule(*ports: str, **more: Any) -> dict[str, Any]:
 
 def test_the_inner_ports_are_for_the_deployments_own_pods_and_the_operators() -> None:
     inner = policies(deployment(), settings())["chat-ray"]
-    assert inner["podSelector"] == RAY_PODS
+    assert inner["podSelector"] == {"matchLabels": RAY_PODS["matchLabels"]}, "those of Jobs as well"
     assert inner["policyTypes"] == ["Ingress"]
     assert inner["ingress"] == [
         {"from": [{"podSelector": RAY_PODS}]},
