@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.e2e.llm import wait_for
+from tests.e2e.llm import RESTRICTED, wait_for
 from tests.kubectl import Refused, apply, get, kubectl
 
 NOT_REACHED: Final = "not reached"
@@ -69,18 +69,13 @@ class ForeignPod:
             "image": "localhost/rayspan/serving:dev",
             "imagePullPolicy": "IfNotPresent",
             "command": ["sleep", "3600"],
-            "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+            "securityContext": RESTRICTED,
         }
         spec = {
             "containers": [container],
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,
             "terminationGracePeriodSeconds": 0,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": 1000,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
         }
         metadata = {"name": self.name, "namespace": self.namespace, "labels": labels}
         apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})

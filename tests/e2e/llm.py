@@ -18,6 +18,15 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "tiny.yaml"
 CPU_ENGINE: dict[str, Any] = yaml.safe_load(EXAMPLE.read_text())["spec"]["engine"]["args"]
 """What vLLM needs to run stages on CPUs (docs/architecture.md, the CPU stage platform)."""
 
+RESTRICTED: dict[str, Any] = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "runAsNonRoot": True,
+    "runAsUser": 1000,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+"""The security context of a container that Pod Security ``restricted`` lets run."""
+
 
 def tiny(name: str = "tiny", **spec: Any) -> dict[str, Any]:
     """The tiny model on two stages, gpu-a and gpu-b; ``spec`` replaces whole fields of the spec."""

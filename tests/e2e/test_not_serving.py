@@ -16,18 +16,12 @@ import pytest
 
 from dev import paths, topology
 from tests.e2e.hub import GATED, SLOW, hub
-from tests.e2e.llm import CPU_ENGINE, LLM, NAMESPACE, tiny, wait_for
+from tests.e2e.llm import CPU_ENGINE, LLM, NAMESPACE, RESTRICTED, tiny, wait_for
 from tests.kubectl import kubectl
 
 pytestmark = pytest.mark.long
 
 MODEL = paths.CACHE / "models" / "tiny"
-RESTRICTED = {
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "runAsNonRoot": True,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
 
 
 def pod(**fields: Any) -> dict[str, Any]:
