@@ -88,11 +88,14 @@ def with_owners_template(
 
 
 def environment() -> list[dict[str, Any]]:
-    """Variables of every container: caches on the volume, no reports home, no prompts in logs, figures that
-    are at most 2 s old when they are read (Ray's default: 10), and no second drain after the preStop hook's."""
+    """Variables of every container: what is written on the volume, no reports home, no prompts in logs, figures that
+    are at most 2 s old when they are read (Ray's default: 10), and no second drain after the preStop hook's.
+
+    HOME besides XDG_CACHE_HOME: flashinfer, among others, keeps compiled kernels in ~/.cache whatever that says."""
     return [
         {"name": "RAY_metrics_report_interval_ms", "value": "2000"},
         {"name": "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S", "value": "5"},
+        {"name": "HOME", "value": CACHE_PATH},
         {"name": "XDG_CACHE_HOME", "value": CACHE_PATH},
         {"name": "RAY_USAGE_STATS_ENABLED", "value": "0"},
         {"name": "VLLM_NO_USAGE_STATS", "value": "1"},
