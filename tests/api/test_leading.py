@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import signal
 import time
@@ -18,7 +19,7 @@ from tests.kubectl import apply, get, kubectl
 
 HOME = "rayspan-system"
 LEASE = ("-n", HOME, "lease", "rayspan")
-TAKEOVERS = 3
+TAKEOVERS = int(os.environ.get("RAYSPAN_TAKEOVERS", "3"))
 """Of killed leaders, in one run."""
 
 
