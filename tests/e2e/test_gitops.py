@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from typing import Any
 
@@ -30,19 +29,13 @@ def test_a_second_field_manager_never_sees_a_difference(llm: LLM) -> None:
 
 def would_become() -> dict[str, Any]:
     """The object as the API server would have it if it was applied again; a conflict of managers is refused."""
-    done = subprocess.run(
-        ["kubectl", "apply", *MANAGER, "--dry-run=server", "-o", "json", "-f", "-"],
-        input=json.dumps(tiny()), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(apply(tiny(), *MANAGER, "--dry-run=server", "-o", "json"))
     return found
 
 
 def wanted(document: dict[str, Any]) -> dict[str, Any]:
-    """All but the status, which the operator may write between two looks."""
+    """All but the status, which the operator may write between two looks, and what tells of such writes."""
     metadata = {
-        key: document["metadata"].get(key)
-        for key in ("generation", "labels", "annotations", "finalizers", "ownerReferences")
+        k: v for k, v in document["metadata"].items() if k not in ("resourceVersion", "managedFields")
     }
-    return {"spec": document["spec"], "metadata": metadata}
+    return {**document, "metadata": metadata, "status": None}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dev.scan import RAY_OBJECTS, RENDERINGS, WAIVERS, Finding, scannable, unexpected
+from dev.scan import RAY_OBJECTS, RENDERINGS, WAIVERS, Finding, scannable, scanner, unexpected
 
 
 def test_what_is_not_waived_is_told() -> None:
@@ -20,6 +20,11 @@ def test_a_waiver_that_nothing_needs_is_told() -> None:
 def test_every_rendering_has_its_waivers_and_each_a_reason() -> None:
     assert set(WAIVERS) == {*RENDERINGS, RAY_OBJECTS}
     assert [why for waivers in WAIVERS.values() for why in waivers.values() if len(why) < 30] == []
+
+
+def test_a_waiver_is_for_one_scanner() -> None:
+    checks = ("CKV_K8S_11", "kubesec", "pod-probes-identical")
+    assert [scanner(check) for check in checks] == ["checkov", "kubesec", "kube-score"]
 
 
 def test_the_pods_of_a_ray_service_are_scanned() -> None:
