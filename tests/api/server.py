@@ -104,9 +104,14 @@ def free_port() -> int:
         return port
 
 
+def cached(name: str) -> Path:
+    """Where `make programs` puts a file, whether it is there or not."""
+    return Path(os.environ.get("RAYSPAN_CACHE") or Path.home() / ".cache" / "rayspan") / "bin" / name
+
+
 def program(name: str) -> str:
     """A program on PATH or in the cache that `make cluster` fills."""
-    cache = Path(os.environ.get("RAYSPAN_CACHE") or Path.home() / ".cache" / "rayspan") / "bin" / name
+    cache = cached(name)
     found = shutil.which(name) or (str(cache) if cache.exists() else None)
     if found is None:
         raise Missing(f"{name} is neither on PATH nor at {cache}: run `make programs`")
