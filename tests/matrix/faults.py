@@ -184,8 +184,12 @@ class Stale(Fault):
         self.route = route
         self._first: dict[str, Answer] = {}
 
+    def concerns(self, call: Call) -> bool:
+        """Whether the answer is a stale one."""
+        return call.route == self.route
+
     async def after(self, call: Call, answer: Answer, remembered: Answer | None) -> Answer:
-        if call.route != self.route:
+        if not self.concerns(call):
             return answer
         self.strike()
         if time.monotonic() - self.struck_at > STALE_SECONDS:
@@ -194,11 +198,18 @@ class Stale(Fault):
 
 
 class StaleAtStart(Stale):
-    """The operator dies, and the new one is told what was there before."""
+    """The operator dies, and the new one is told what was there before, by every list of a kind.
 
-    def __init__(self, route: str, hands: Hands) -> None:
-        super().__init__(route)
+    By every one, for what the operator owns is listed by label, and LLMDeployments without.
+    """
+
+    def __init__(self, plural: str, hands: Hands) -> None:
+        super().__init__(f"LIST {plural}")
+        self.plural = plural
         self._kill: Callable[[], None] | None = hands.kill
+
+    def concerns(self, call: Call) -> bool:
+        return (call.verb, call.plural) == ("LIST", self.plural)
 
     async def before(self, call: Call) -> Answer | None:
         if self._kill is None:
@@ -216,7 +227,7 @@ class Events(Fault):
         self.how, self.plural = how, plural
 
     def events(self, call: Call, line: bytes) -> tuple[tuple[float, bytes], ...]:
-        if self.plural not in ("*", call.plural) or line.startswith(b'{"type":"BOOKMARK"'):
+        if self.plural not in ("*", call.plural):
             return ((0.0, line),)
         self.strike()
         match self.how:

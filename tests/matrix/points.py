@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tests.matrix import faults
-from tests.matrix.lab import Lab, Place
+from tests.matrix.lab import RESYNC_SECONDS, Lab, Place
 from tests.matrix.proxy import Fault
 from tests.matrix.scenarios import SCENARIOS
 from tests.matrix.state import State, difference, unfinished
@@ -22,8 +22,9 @@ STABLE_PASSES: Final = 3
 """For how long, and how many passes, nothing may be written for an undisturbed step to be over."""
 REST_SECONDS: Final = 1.0
 """How long a disturbed step's state has to stay as it should be."""
-LATE_SECONDS: Final = 4.0
-"""How long to wait for a fault that did not strike: an event is written after the last change of the state."""
+LATE_SECONDS: Final = RESYNC_SECONDS + 2
+"""How long to wait for a fault that did not strike: some reads are made by the clock, and an event is written after the
+last change of the state."""
 
 
 @dataclass
@@ -35,6 +36,8 @@ class Reference:
     writes: list[str] = field(default_factory=list)
     """From the armed step on."""
     routes: list[str] = field(default_factory=list)
+    watched: list[str] = field(default_factory=list)
+    """Kinds that events were seen of: of others none can be broken."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +93,10 @@ def points(scenario: str, reference: Reference) -> Iterator[Point]:
     for plural in faults.WATCHED:
         yield Point(
             scenario, "stale list at start", f"LIST {plural}",
-            lambda hands, plural=plural: faults.StaleAtStart(f"LIST {plural}", hands),  # type: ignore[misc]
+            lambda hands, plural=plural: faults.StaleAtStart(plural, hands),  # type: ignore[misc]
         )  # fmt: skip
     for how in faults.AT_EVENTS:
-        for plural in (*faults.WATCHED, "*"):
+        for plural in (*reference.watched, "*"):
             yield Point(
                 scenario, f"events {how}", plural,
                 lambda hands, plural=plural, how=how: faults.Events(how, plural),  # type: ignore[misc]
@@ -114,6 +117,7 @@ async def undisturbed(lab: Lab, name: str) -> Reference:
                 await _stable(place)
             found.states.append(state)
         found.writes, found.routes = list(place.proxy.writes), list(place.proxy.routes)
+        found.watched = [plural for plural in faults.WATCHED if plural in place.proxy.watched]
     if not found.writes:
         raise RuntimeError(f"the operator wrote nothing in the undisturbed run: {place.operator.log}")
     return found

@@ -76,7 +76,7 @@ class Fault:
         return answer
 
     def events(self, call: Call, line: bytes) -> tuple[tuple[float, bytes], ...]:
-        """What is sent in place of one watch event, and how many seconds late. Raises Cut."""
+        """What is sent in place of one watch event, no bookmark, and how many seconds late. Raises Cut."""
         return ((0.0, line),)
 
 
@@ -92,6 +92,8 @@ class Proxy:
     """Routes of the writes since the fault was armed."""
     routes: dict[str, None] = field(default_factory=dict)
     """Routes of the reads since the fault was armed, in order."""
+    watched: dict[str, None] = field(default_factory=dict)
+    """Kinds of which there were watch events since the fault was armed."""
     looks: int = 0
     """Reads of LLMDeployments, in all."""
     wrote_at: float = 0.0
@@ -119,6 +121,7 @@ class Proxy:
         self.fault, self._armed = fault, True
         self.writes.clear()
         self.routes.clear()
+        self.watched.clear()
 
     def disarm(self) -> None:
         """Nothing goes wrong any more, and what is read is remembered."""
@@ -174,6 +177,12 @@ class Proxy:
         ) as response:
             return Answer(response.status, _headers(response.headers), await response.read())
 
+    def _sent(self, call: Call, line: bytes) -> tuple[tuple[float, bytes], ...]:
+        if line.startswith(b'{"type":"BOOKMARK"'):
+            return ((0.0, line),)
+        self.watched[call.plural] = None
+        return self.fault.events(call, line)
+
     async def _watch(self, request: web.Request, call: Call) -> web.StreamResponse:
         if instead := await self.fault.before(call):
             return web.Response(status=instead.status, headers=instead.headers, body=instead.body)
@@ -183,7 +192,7 @@ class Proxy:
             late: set[asyncio.Task[None]] = set()
             try:
                 async for line in _lines(response.content):
-                    for seconds, one in self.fault.events(call, line):
+                    for seconds, one in self._sent(call, line):
                         if seconds:
                             late.add(asyncio.create_task(_write_late(stream, one, seconds)))
                         else:
