@@ -22,7 +22,10 @@ SERVER_PREFIX = "LLMServer:"
 STAGE_WORKER = "rayspan_serving.stage_worker.StageWorker"
 
 SERVER_DEFAULTS: dict[str, Any] = {
-    "request_router_config": {"request_router_class": "rayspan_serving.router:Router"},
+    "request_router_config": {
+        "request_router_class": "rayspan_serving.router:Router",
+        "request_routing_stats_period_s": 2,  # by which a new replica tells where its server is
+    },
     "health_check_period_s": 2,
     "health_check_timeout_s": 10,
 }

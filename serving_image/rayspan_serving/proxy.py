@@ -1,5 +1,5 @@
-"""What runs in Serve's HTTP proxy on every serving node: the list of what is served, the clock, the farewell of a pod
-that goes away, and an answer while there is no application. On the head, which no client is sent to, there is only its
+"""What runs in Serve's HTTP proxy on every serving node: the list of what is served, the clock, the short way to a replica,
+the farewell of a pod that goes away, and an answer while there is no application. On the head, which no client is sent to, there is only its
 health to ask for.
 
 Serve adds the middlewares of the function that RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH names
@@ -11,19 +11,24 @@ import os
 from starlette.middleware import Middleware
 
 from rayspan_serving.clock import Clock
+from rayspan_serving.direct import Direct
 from rayspan_serving.farewell import Farewell
 from rayspan_serving.gate import operators
 from rayspan_serving.meter import Meter
 from rayspan_serving.routes import HEALTH, Allowed
+from rayspan_serving.targets import Targets
 from rayspan_serving.unrouted import Unrouted
 
 
 def middlewares() -> list[Middleware]:
-    """All of them, innermost first, for the model that RAYSPAN_MODEL names."""
+    """All of them, innermost first, for the model that RAYSPAN_MODEL names, of the Serve application RAYSPAN_APPLICATION."""
     model = os.environ.get("RAYSPAN_MODEL", "")
+    ours = operators(os.environ)
+    targets = Targets(os.environ.get("RAYSPAN_APPLICATION", ""), model)
     return [
         Middleware(Unrouted),
-        Middleware(Clock, recorder=lambda: Meter(model), ours=operators(os.environ)),
+        Middleware(Direct, targets=targets, ours=ours),
+        Middleware(Clock, recorder=lambda: Meter(model), ours=ours),
         Middleware(Allowed),
         Middleware(Farewell),
     ]

@@ -17,7 +17,7 @@ from typing import Any
 
 import ray
 from ray import serve
-from ray.llm._internal.serve.core.configs.openai_api_models import ErrorResponse
+from ray.llm._internal.serve.core.configs.openai_api_models import ErrorResponse, to_model_metadata
 from ray.serve.llm.deployment import LLMServer as RayLLMServer
 from ray.serve.llm.openai_api_models import CompletionRequest
 from ray.util.placement_group import get_current_placement_group, placement_group_table
@@ -28,7 +28,9 @@ from rayspan_serving.fetching import fetching
 from rayspan_serving.gate import operators
 from rayspan_serving.meter import EngineMeter
 from rayspan_serving.placement import split_stages
+from rayspan_serving.replica_http import Desk, ReplicaServer, desk_app
 from rayspan_serving.stages import Stages
+from rayspan_serving.targets import HTTP_URL
 
 logger = logging.getLogger("ray.serve")
 
@@ -52,6 +54,7 @@ class StageSplit(RuntimeError):
 
 class LLMServer(RayLLMServer):
     _stages: Stages | None = None
+    _http: ReplicaServer | None = None
 
     async def start(self) -> None:
         self._refuse_split_ranks()
@@ -60,6 +63,26 @@ class LLMServer(RayLLMServer):
         await self._prove()
         self._stages = Stages(self._stage_prefix(), self._nodes())
         threading.Thread(target=self._watch, name="stage-watch", daemon=True).start()
+        self._http = self._server()
+        self._http.begin()
+
+    def _server(self) -> ReplicaServer:
+        """For the proxies, which ask this replica without Serve between."""
+        model, context = self._llm_config.model_id, serve.get_replica_context()
+        desk = Desk(self, model, to_model_metadata(model, self._llm_config), context.replica_id.unique_id)
+        limit = lambda: serve.get_replica_context()._deployment_config.max_ongoing_requests  # noqa: E731
+        return ReplicaServer(desk_app(desk, limit), ray.util.get_node_ip_address())
+
+    async def record_routing_stats(self) -> dict[str, Any]:
+        """With the address of that server, while it takes requests."""
+        stats = await super().record_routing_stats()
+        return {**stats, HTTP_URL: self._http.url} if self._http and self._http.started else stats
+
+    async def __del__(self) -> None:
+        """Serve has let what it sent finish; what came directly finishes too, in what is left of the time."""
+        if self._http is not None:
+            await self._http.end()
+        await super().__del__()  # type: ignore[no-untyped-call]
 
     async def _start_engine(self) -> None:
         """Without Ray's telemetry actor where usage reports are off: it would report nothing, and costs 430 MB

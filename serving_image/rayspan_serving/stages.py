@@ -7,6 +7,7 @@ polling, and the same sign that vLLM's own monitor goes by (vllm/v1/executor/ray
 
 import contextlib
 import logging
+import threading
 import time
 from typing import Any
 
@@ -30,7 +31,9 @@ class Stages:
         self.draining: str | None = None
 
     def find(self) -> None:
-        """Leave a call waiting at each stage. Engines without stage actors (one node, "mp") have none."""
+        """Leave a call waiting at each stage, and look for drains from now on. Engines without stage actors (one
+        node, "mp") have none."""
+        threading.Thread(target=self._look_for_drains, name="drain-watch", daemon=True).start()
         if not self._prefix:
             return
         for actor in list_named_actors(all_namespaces=True):
@@ -41,7 +44,6 @@ class Stages:
 
     def lost(self) -> str | None:
         """Waits up to LOOK_SECONDS; a sentence if a stage is gone."""
-        self._look_for_drains()
         if not self._names:
             time.sleep(LOOK_SECONDS)
             return None
@@ -49,9 +51,9 @@ class Stages:
         return f"stage {self._names[done[0]]} is gone" if done else None
 
     def _look_for_drains(self) -> None:
-        with contextlib.suppress(
-            Exception
-        ):  # the head may be away; then nothing is known, and nothing follows
-            self.draining = next(
-                (node for node in cluster_state.get_draining_nodes() if node in self._nodes), None
-            )
+        """A thread of its own: while the head is away one look takes up to a minute, and that is when stages are lost."""
+        while ray.is_initialized():
+            with contextlib.suppress(Exception):  # without a head nothing is known, and nothing follows
+                draining = cluster_state.get_draining_nodes()
+                self.draining = next((node for node in draining if node in self._nodes), None)
+            time.sleep(LOOK_SECONDS)

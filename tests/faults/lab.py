@@ -75,7 +75,7 @@ FAULTS: dict[str, Making] = {
     "slow readers": lambda r: Fault(
         "Client", r.randint(6, 10), 20, settings={"text": 300_000}, reads_per_second=r.uniform(12, 18)
     ),
-    "throttled path": lambda r: Fault("Coordinator", r.randint(7, 10), path_share=r.uniform(0.02, 0.035)),
+    "throttled path": lambda r: Fault("Coordinator", r.randint(7, 10), path_share=r.uniform(0.007, 0.011)),
     "skewed router": lambda r: Fault("LoadBalancer", r.randint(9, 12), settings={"slots": 4, "skew": True}),
     "slow replica": lambda r: Fault(
         "LoadBalancer",
@@ -113,7 +113,10 @@ class Lab:
         )
         paths = os.pathsep.join([str(CHECKOUT / "tests" / "faults"), os.environ.get("PYTHONPATH", "")])
         os.environ |= {"PYTHONPATH": paths, "RAYSPAN_FAULTS": str(self._settings)}
-        settable = {"RAYLLM_VLLM_ENGINE_CLS": "settable_engine:SettableEngine"}
+        settable = {
+            "RAYLLM_VLLM_ENGINE_CLS": "settable_engine:SettableEngine",
+            "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "skewed_proxy:middlewares",
+        }
         self.ray = LocalRay(folder / "ray", settable if self.settable else {})
 
     def set(self, settings: dict[str, Any]) -> None:
@@ -125,6 +128,7 @@ class Lab:
         self.ray.start(*range(self._replicas))
         self.ray.deploy(self.config())
         self.ray.wait_for(lambda: self.ray.application("tiny").get("status") == "RUNNING", 240, every=1)
+        asyncio.run(load(self, Fault(HEALTHY, 2), Judge(), 1))  # so that the first fault finds all of it warm
 
     def config(self) -> dict[str, Any]:
         return serve_config(self.model, self.ray.serve_port, self._replicas)
@@ -163,7 +167,6 @@ def serve_config(model: Path, port: int, replicas: int) -> dict[str, Any]:
         "deployment_config": {
             "ray_actor_options": {"num_cpus": 0},
             "max_ongoing_requests": 64,
-            "request_router_config": {"request_router_class": "skewed_router:SkewedRouter"},
         },
     }
     ingress = {"max_replicas_per_node": 1, "ray_actor_options": {"num_cpus": 0.1}}
@@ -261,7 +264,7 @@ def made(lab: Lab, fault: Fault) -> Iterator[None]:
     lab.set({**fault.settings, **slow})
     with ExitStack() as stack:
         if fault.path_share is not None:
-            stack.enter_context(limited(lab.path_processes(), fault.path_share, 100_000))
+            stack.enter_context(limited(lab.path_processes(), fault.path_share, 250_000))
         if fault.stage_share is not None:
             stack.enter_context(limited(lab.last_stage(), fault.stage_share))
         yield

@@ -24,6 +24,7 @@ ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled",
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "rayspan_serving.proxy:middlewares",
     "RAYSPAN_MODEL": "tiny",
+    "RAYSPAN_APPLICATION": "tiny",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_metrics_report_interval_ms": "1000",
     "RAY_health_check_initial_delay_ms": "2000",

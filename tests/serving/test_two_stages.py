@@ -237,6 +237,36 @@ def test_what_is_wrong_with_a_request_is_said_as_openai_says_it(service: Service
     assert (answer.status, answer.body["error"]["type"]) == (400, "invalid_request_error")
 
 
+def test_requests_go_straight_to_the_replica(service: Service) -> None:
+    """Neither the ingress nor Serve's handles have a part in them, and the metrics name who served."""
+    time.sleep(4)
+    through_serve = "ray_serve_deployment_request_counter_total"
+    served, ok = "ray_rayspan_requests_total", {"outcome": "ok"}
+    before = service.metrics()
+    answers = [service.ask(tokens=4), service.ask(tokens=4, stream=False), service.ask(tokens=4)]
+    assert all(answer.status == 200 and answer.headers["x-rayspan-replica"] for answer in answers)
+    assert all(answer.headers["x-request-id"] for answer in answers)
+    time.sleep(4)
+    after = service.metrics()
+    assert value(served, after, **ok) - value(served, before, **ok) == len(answers)
+    assert value(through_serve, after) == value(through_serve, before) > 0  # the list of models was Serve's
+
+
+def test_a_client_that_leaves_frees_the_engine(service: Service) -> None:
+    running = "ray_vllm_num_requests_running"
+    body = {"model": "tiny", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 400}
+    more = {"ignore_eos": True, "stream": True}
+    headers = {"Authorization": f"Bearer {KEY}"}
+    with service.client.stream(
+        "POST", "/v1/chat/completions", json={**body, **more}, headers=headers
+    ) as response:
+        next(response.iter_lines())
+        service.ray.wait_for(lambda: value(running, service.metrics()) == 1, 10)
+    began = time.monotonic()
+    service.ray.wait_for(lambda: value(running, service.metrics()) == 0, 10)
+    print(f"the engine had nothing to do {time.monotonic() - began:.1f} s after its client left")
+
+
 def test_percentiles_at_the_ingress_against_the_clients_clock(service: Service) -> None:
     """The counts are exact. The times differ by what the proxy and the client itself take, which is a few
     milliseconds on a quiet machine; here machines are busy, so the bound on time is wide."""

@@ -3,7 +3,7 @@
 Two parts. ``args`` is what the application is built from: any change in it restarts every replica, so no
 replica count stands there that ever changes. ``deployments`` overrides what changes in place: counts and
 limits. ``http_options`` is fixed when Serve first starts, so the port belongs to the cluster's revision;
-the request timeout is the ingress' own and does not.
+the request timeout is not the proxy's and does not.
 
 A stage's place is written three times, because each covers what another leaves open: bundle selectors put
 bundle k on a node of its stage, ``VLLM_RAY_BUNDLE_INDICES`` ties rank r to bundle r (vLLM would order
@@ -70,7 +70,9 @@ def _llm_config(deployment: LLMDeployment, plan: Plan, settings: RenderSettings)
             "model_source": location(deployment.spec.model).loading,
         },
         "engine_kwargs": engine_arguments(deployment, plan),
-        "runtime_env": {"env_vars": engine_environment(deployment, plan, settings)},
+        "runtime_env": {
+            "env_vars": {**engine_environment(deployment, plan, settings), **_time_limit(deployment)}
+        },
         "placement_group_config": {"strategy": "PACK", "bundles": [{"GPU": 1} for _ in stages]},
         "deployment_config": {
             "num_replicas": 1,
@@ -84,16 +86,17 @@ def _llm_config(deployment: LLMDeployment, plan: Plan, settings: RenderSettings)
 
 def _ingress_config(deployment: LLMDeployment) -> dict[str, Any]:
     """One ingress per stage pod. Its sliver of CPU is there for the head to lack: no ingress starts there."""
-    timeout = str(deployment.spec.serving.request_timeout_seconds)
     return {
         "num_replicas": 1,
         "max_replicas_per_node": 1,
         "health_check_period_s": 2,
-        "ray_actor_options": {
-            "num_cpus": 0.1,
-            "runtime_env": {"env_vars": {"RAYSPAN_REQUEST_TIMEOUT_SECONDS": timeout}},
-        },
+        "ray_actor_options": {"num_cpus": 0.1, "runtime_env": {"env_vars": _time_limit(deployment)}},
     }
+
+
+def _time_limit(deployment: LLMDeployment) -> dict[str, str]:
+    """For whoever answers requests: the replicas, and the ingresses in their place."""
+    return {"RAYSPAN_REQUEST_TIMEOUT_SECONDS": str(deployment.spec.serving.request_timeout_seconds)}
 
 
 def engine_arguments(deployment: LLMDeployment, plan: Plan) -> dict[str, Any]:

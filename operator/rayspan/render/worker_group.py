@@ -74,6 +74,7 @@ def _parts(
     variables = [
         # The clock of the latencies runs in Serve's HTTP proxies (rayspan_serving.proxy).
         {"name": "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH", "value": "rayspan_serving.proxy:middlewares"},
+        {"name": "RAYSPAN_APPLICATION", "value": names.application(name)},
         {"name": "RAYSPAN_MODEL", "value": deployment.spec.model.id},
         secret_variable("RAYSPAN_PROBE_TOKEN", token, names.PROBE_TOKEN_KEY),
     ]

@@ -1,0 +1,252 @@
+"""The short way to a replica (plain ASGI, in Serve's HTTP proxy): HTTP, from the proxy to the replica's own server.
+
+On Serve's way each token passes three processes, as a Ray message between them: 2.9 ms of CPU a token, and 26 ms to the
+first one (docs/performance.md). Here the proxy sends the request straight to a replica (`rayspan_serving.replica_http`) and
+hands the pieces on as they come. The clock is before both ways and does not know which one was taken.
+
+Serve's way stays, for whatever this one does not bring to an answer: no replica known, none that takes the connection, one
+that was lost before its output began, one that answers 503. There the request is asked again of another replica, or told
+that there is none (`rayspan_serving.ingress`). A stream that breaks after its first piece ends with an error event.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import aiohttp
+from aiohttp.connector import AddrInfoType
+from multidict import CIMultiDict
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from yarl import URL
+
+from rayspan_serving import errors
+from rayspan_serving.balance import Balance, Target
+from rayspan_serving.clock import REPLICA_HEADER, measured
+from rayspan_serving.gate import header
+
+logger = logging.getLogger("ray.serve")
+
+ATTEMPTS = 2
+CONNECT_SECONDS = 2.0
+KEEP_SECONDS = 30.0
+"""Of an idle connection; the replica's server keeps it longer (`replica_http.KEEP_SECONDS`)."""
+DEAD_SECONDS = (5, 2, 3)
+"""A host that vanished without a word is noticed after 5 s of silence and 3 questions, 2 s apart: a prefill may take
+minutes, but its host's kernel answers."""
+HOP_BY_HOP = frozenset(
+    b"connection content-length expect host keep-alive proxy-connection te trailer transfer-encoding upgrade".split()
+)
+"""Of one connection, not of the request (RFC 9110, 7.6.1), and what aiohttp writes itself."""
+REQUEST_ID = b"x-request-id"
+
+
+class Direct:
+    def __init__(
+        self,
+        app: ASGIApp,
+        targets: Callable[[], Sequence[Target]],
+        ours: Callable[[Scope], bool] = lambda scope: False,
+    ) -> None:
+        """targets: the replicas that can be asked now; ours: tells the operator's own requests, which name theirs."""
+        self.app = app
+        self._targets = targets
+        self._ours = ours
+        self._balance = Balance()
+        self._known: frozenset[str] = frozenset()
+        self._serve = innermost(app)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        targets = self._candidates(scope) if measured(scope) else []
+        if not targets:
+            await self.app(scope, receive, send)
+            return
+        body = await whole(receive)
+        if body is None:
+            return
+        with self._counted_by_serve():
+            for target in targets[:ATTEMPTS]:
+                if await self._unless_left(self._ask(target, scope, body, send), receive):
+                    return
+        await self.app(scope, again(body, receive), send)
+
+    def _candidates(self, scope: Scope) -> Sequence[Target]:
+        """The replicas to try, in order; the one that the operator's probe names, and no other."""
+        known = self._targets()
+        now = frozenset(one.replica for one in known)
+        self._balance.forget(set(self._known - now))
+        self._known = now
+        meant = header(scope, REPLICA_HEADER).decode("latin-1")
+        if meant and self._ours(scope):
+            return [one for one in known if one.replica == meant]
+        return self._balance.order(known)
+
+    @contextlib.contextmanager
+    def _counted_by_serve(self) -> Any:
+        """Serve ends a draining proxy that has no request left; ours count."""
+        if self._serve is None:
+            yield
+            return
+        self._serve._ongoing_requests_start()
+        try:
+            yield
+        finally:
+            self._serve._ongoing_requests_end()
+
+    async def _unless_left(self, asking: Any, receive: Receive) -> bool:
+        """Whether there is nothing more to do: it was answered, or the client is gone."""
+        ask = asyncio.ensure_future(asking)
+        left = asyncio.ensure_future(gone(receive))
+        try:
+            await asyncio.wait({ask, left}, return_when=asyncio.FIRST_COMPLETED)
+            return ask.result() if ask.done() else True
+        finally:
+            for task in (ask, left):
+                task.cancel()
+            await asyncio.gather(ask, left, return_exceptions=True)
+
+    async def _ask(self, target: Target, scope: Scope, body: bytes, send: Send) -> bool:
+        """Whether the client has an answer; False: nothing was sent to it."""
+        begun = False
+        with self._balance.turn(target):
+            try:
+                async with self._client().post(
+                    place(target, scope), data=body, headers=handed_on(scope)
+                ) as answer:
+                    if answer.status == 503:
+                        return False
+                    pieces = streamed(answer) if is_stream(answer) else at_once(await answer.read())
+                    begun = True
+                    await send(start(answer))
+                    async for piece in pieces:
+                        await send({"type": "http.response.body", "body": piece, "more_body": True})
+                    await send({"type": "http.response.body", "body": b""})
+                    return True
+            except (aiohttp.ClientError, OSError) as error:
+                logger.warning("replica %s broke off: %r", target.replica, error)
+                if not begun:
+                    self._balance.rest(target)
+                    return False
+            await send({"type": "http.response.body", "body": broken(scope)})
+            return True
+
+    def _client(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(
+                limit=0, keepalive_timeout=KEEP_SECONDS, socket_factory=attentive
+            )
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+                auto_decompress=False,
+                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
+
+
+def innermost(app: Any) -> Any:
+    """Serve's own proxy under its middlewares, which counts requests; None where there is none."""
+    while app is not None and not hasattr(app, "_ongoing_requests_start"):
+        app = getattr(app, "app", None) or getattr(app, "_app", None)
+    return app
+
+
+def place(target: Target, scope: Scope) -> URL:
+    query = scope.get("query_string", b"").decode("latin-1")
+    return URL(f"{target.url}{scope['path']}{'?' if query else ''}{query}", encoded=True)
+
+
+async def whole(receive: Receive) -> bytes | None:
+    """The request's body; None when the client left before it was there."""
+    parts = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def again(body: bytes, receive: Receive) -> Receive:
+    """The same request once more, for the next in line."""
+    first = True
+
+    async def replayed() -> Message:
+        nonlocal first
+        if first:
+            first = False
+            return {"type": "http.request", "body": body, "more_body": False}
+        return await receive()
+
+    return replayed
+
+
+async def gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def handed_on(scope: Scope) -> CIMultiDict[str]:
+    """The request's headers for the next hop, with an id, by which the engine's log knows the request."""
+    found = CIMultiDict(
+        (name.decode("latin-1"), value.decode("latin-1"))
+        for name, value in scope["headers"]
+        if name.lower() not in HOP_BY_HOP
+    )
+    found.setdefault(REQUEST_ID.decode(), str(uuid.uuid4()))
+    return found
+
+
+def start(answer: aiohttp.ClientResponse) -> Message:
+    headers = [(name.lower(), value) for name, value in answer.raw_headers if name.lower() not in HOP_BY_HOP]
+    sent = answer.request_info.headers.get(REQUEST_ID.decode(), "")
+    if not any(name == REQUEST_ID for name, _ in headers):
+        headers.append((REQUEST_ID, sent.encode("latin-1")))
+    if answer.content_length is not None:
+        headers.append((b"content-length", str(answer.content_length).encode()))
+    return {"type": "http.response.start", "status": answer.status, "headers": headers}
+
+
+def is_stream(answer: aiohttp.ClientResponse) -> bool:
+    return answer.content_type == "text/event-stream"
+
+
+async def streamed(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """The pieces as the replica sent them, each of whole events: the clock counts those (`rayspan_serving.stream`)."""
+    parts = []
+    async for data, ended in answer.content.iter_chunks():
+        parts.append(data)
+        if ended:
+            yield b"".join(parts)
+            parts.clear()
+    if parts:
+        yield b"".join(parts)
+
+
+async def at_once(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+def broken(scope: Scope) -> bytes:
+    """The end of a stream whose replica was lost."""
+    text = "The replica that served this request was lost. Try again."
+    return (errors.event(503, text, "service_unavailable") + "data: [DONE]\n\n").encode()
+
+
+def attentive(address: AddrInfoType) -> socket.socket:
+    """A socket that notices when the other host is gone."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    idle, interval, times = DEAD_SECONDS
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, idle)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, times)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, (idle + interval * times) * 1000)
+    return made
