@@ -41,6 +41,8 @@ HOP_BY_HOP = frozenset(
     b"connection content-length expect host keep-alive proxy-connection te trailer transfer-encoding upgrade".split()
 )
 """Of one connection, not of the request (RFC 9110, 7.6.1), and what aiohttp writes itself."""
+OF_THE_REPLICA = HOP_BY_HOP | {b"date", b"server"}
+"""The proxy's own server writes these, too."""
 REQUEST_ID = b"x-request-id"
 
 
@@ -204,7 +206,9 @@ def handed_on(scope: Scope) -> CIMultiDict[str]:
 
 
 def start(answer: aiohttp.ClientResponse) -> Message:
-    headers = [(name.lower(), value) for name, value in answer.raw_headers if name.lower() not in HOP_BY_HOP]
+    headers = [
+        (name.lower(), value) for name, value in answer.raw_headers if name.lower() not in OF_THE_REPLICA
+    ]
     sent = answer.request_info.headers.get(REQUEST_ID.decode(), "")
     if not any(name == REQUEST_ID for name, _ in headers):
         headers.append((REQUEST_ID, sent.encode("latin-1")))

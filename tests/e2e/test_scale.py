@@ -29,13 +29,14 @@ def replicas(llm: LLM) -> set[str]:
 def test_a_second_replica_joins_and_the_first_goes_on_serving(llm: LLM, lifecycle: Lifecycle) -> None:
     gpus(2)
     before, first = llm.uids(), replicas(llm)
-    outcome = lifecycle.measure(
-        "replicas 1 to 2",
-        llm.address,
-        lambda: scale(llm, 2),
-        lambda: llm.is_("Ready") and llm.status["replicas"] == TWO,
-        pause=PAUSE,
-    )
+    verdicts: set[str] = set()
+
+    def joined() -> bool:
+        verdicts.add(llm.status["diagnosis"]["verdict"])
+        return llm.is_("Ready") and llm.status["replicas"] == TWO
+
+    outcome = lifecycle.measure("replicas 1 to 2", llm.address, lambda: scale(llm, 2), joined, pause=PAUSE)
+    assert "ColdStart" in verdicts, verdicts
     assert outcome.failed == 0, outcome.details
     assert before < llm.uids() and first < replicas(llm)
 
