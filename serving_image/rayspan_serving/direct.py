@@ -56,6 +56,7 @@ class Direct:
         """targets: the replicas that can be asked now; ours: tells the operator's own requests, which name theirs."""
         self.app = app
         self._targets = targets
+        targets()  # begins to listen: with the first request it might be too late, for the head may be away by then
         self._ours = ours
         self._balance = Balance()
         self._known: frozenset[str] = frozenset()

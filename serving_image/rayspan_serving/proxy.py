@@ -1,6 +1,6 @@
 """What runs in Serve's HTTP proxy on every serving node: the list of what is served, the clock, the short way to a replica,
-the farewell of a pod that goes away, and an answer while there is no application. On the head, which no client is sent to, there is only its
-health to ask for.
+the farewell of a pod that goes away, and an answer while there is no application, or no head. On the head, which no
+client is sent to, there is only its health to ask for.
 
 Serve adds the middlewares of the function that RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH names
 (`rayspan_serving.proxy:middlewares`, on the head `rayspan_serving.proxy:of_the_head`) to each proxy that it starts.
@@ -8,13 +8,16 @@ Serve adds the middlewares of the function that RAY_SERVE_HTTP_PROXY_CALLBACK_IM
 
 import os
 
+import ray
 from starlette.middleware import Middleware
 
 from rayspan_serving.clock import Clock
 from rayspan_serving.direct import Direct
 from rayspan_serving.farewell import Farewell
 from rayspan_serving.gate import operators
+from rayspan_serving.headless import Headless
 from rayspan_serving.meter import Meter
+from rayspan_serving.raylet import answers
 from rayspan_serving.routes import HEALTH, Allowed
 from rayspan_serving.targets import Targets
 from rayspan_serving.unrouted import Unrouted
@@ -26,12 +29,17 @@ def middlewares() -> list[Middleware]:
     ours = operators(os.environ)
     targets = Targets(os.environ.get("RAYSPAN_APPLICATION", ""), model)
     return [
+        Middleware(Headless, answers=head_answers),
         Middleware(Unrouted),
         Middleware(Direct, targets=targets, ours=ours),
         Middleware(Clock, recorder=lambda: Meter(model), ours=ours),
         Middleware(Allowed),
         Middleware(Farewell),
     ]
+
+
+def head_answers() -> bool:
+    return answers(ray.get_runtime_context().gcs_address)
 
 
 def of_the_head() -> list[Middleware]:

@@ -352,3 +352,22 @@ def test_a_lost_node_fails_requests_at_once_and_a_new_one_takes_its_place(servic
     service.ray.add_stage("node-2", 1)
     service.ray.wait_for(service.running, READY_SECONDS, every=1)
     print(f"served again {time.monotonic() - began:.0f} s after the loss")
+
+
+def test_a_stage_that_is_lost_while_there_is_no_head_fails_requests_at_once_too(service: Service) -> None:
+    """Nobody tells then that the replica is gone, and nobody starts another."""
+    service.ray.wait_for(service.running, READY_SECONDS, every=1)
+    service.ray.nodes["head"].kill()
+    service.ray.wait_for(lambda: service.ask().status == 200, 5)  # not through the head's own proxy
+    (stage,) = service.ray.nodes["node-2"].processes(r"^ray::RayWorkerProc")
+    with ThreadPoolExecutor(2) as pool:
+        long = [pool.submit(service.ask, tokens=400) for _ in range(2)]
+        time.sleep(1.0)
+        os.kill(stage, signal.SIGKILL)
+        began = time.monotonic()
+        broken = [request.result() for request in long]
+    assert time.monotonic() - began < NOTICED_SECONDS
+    assert all(answer.errors or answer.status == 503 for answer in broken)
+    for _ in range(3):
+        refused = service.ask()
+        assert (refused.status, refused.seconds < NOTICED_SECONDS) == (503, True), refused
