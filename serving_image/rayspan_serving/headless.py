@@ -16,6 +16,8 @@ from rayspan_serving import errors
 PATIENCE_SECONDS = 2.0
 """Before the head is looked for: a busy moment is not its fault."""
 LOOK_SECONDS = 1.0
+ANSWER_SECONDS = 2.0
+"""For the head to answer in."""
 
 
 class Headless:
@@ -54,5 +56,9 @@ class Headless:
         """One look a second serves all that wait."""
         if time.monotonic() - self._looked >= LOOK_SECONDS:
             self._looked = time.monotonic()
-            self._there = await asyncio.to_thread(self._answers)
+            look = asyncio.to_thread(self._answers)
+            try:
+                self._there = await asyncio.wait_for(look, ANSWER_SECONDS)
+            except TimeoutError:
+                self._there = False
         return self._there

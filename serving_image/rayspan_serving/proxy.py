@@ -6,9 +6,11 @@ Serve adds the middlewares of the function that RAY_SERVE_HTTP_PROXY_CALLBACK_IM
 (`rayspan_serving.proxy:middlewares`, on the head `rayspan_serving.proxy:of_the_head`) to each proxy that it starts.
 """
 
+import logging
 import os
 
 import ray
+from ray._raylet import GcsClient  # type: ignore[attr-defined]  # a compiled module
 from starlette.middleware import Middleware
 
 from rayspan_serving.clock import Clock
@@ -21,6 +23,8 @@ from rayspan_serving.raylet import answers
 from rayspan_serving.routes import HEALTH, Allowed
 from rayspan_serving.targets import Targets
 from rayspan_serving.unrouted import Unrouted
+
+logger = logging.getLogger("ray.serve")
 
 
 def middlewares() -> list[Middleware]:
@@ -39,7 +43,13 @@ def middlewares() -> list[Middleware]:
 
 
 def head_answers() -> bool:
-    return answers(ray.get_runtime_context().gcs_address)
+    """Whether the head that this node belongs to does. A new one in its place has the same name, and knows nobody here."""
+    own = ray._private.worker.global_worker.gcs_client
+    try:
+        return answers(own.address) and GcsClient(address=own.address).cluster_id == own.cluster_id
+    except Exception as error:
+        logger.warning("the head does not say who it is: %r", error)
+        return False
 
 
 def of_the_head() -> list[Middleware]:

@@ -267,6 +267,17 @@ def test_a_client_that_leaves_frees_the_engine(service: Service) -> None:
     print(f"the engine had nothing to do {time.monotonic() - began:.1f} s after its client left")
 
 
+def test_the_head_is_known_to_those_that_belong_to_it(service: Service) -> None:
+    task = (
+        "import ray; from rayspan_serving.proxy import head_answers;"
+        f"ray.init(address='127.0.0.1:{service.ray.gcs_port}', log_to_driver=False);"
+        "print(head_answers(), ray.get(ray.remote(head_answers).options(num_cpus=0).remote()))"
+    )
+    environment = service.ray.all_environment()
+    done = subprocess.run([sys.executable, "-c", task], env=environment, capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "True"], done.stderr[-2000:]
+
+
 def test_percentiles_at_the_ingress_against_the_clients_clock(service: Service) -> None:
     """The counts are exact. The times differ by what the proxy and the client itself take, which is a few
     milliseconds on a quiet machine; here machines are busy, so the bound on time is wide."""
