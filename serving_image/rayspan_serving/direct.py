@@ -12,18 +12,13 @@ that there is none (`rayspan_serving.ingress`). A stream that breaks after its f
 import asyncio
 import contextlib
 import logging
-import socket
-import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import aiohttp
-from aiohttp.connector import AddrInfoType
-from multidict import CIMultiDict
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from yarl import URL
 
-from rayspan_serving import errors
+from rayspan_serving import errors, upstream
 from rayspan_serving.balance import Balance, Target
 from rayspan_serving.clock import REPLICA_HEADER, measured
 from rayspan_serving.gate import header
@@ -31,19 +26,9 @@ from rayspan_serving.gate import header
 logger = logging.getLogger("ray.serve")
 
 ATTEMPTS = 2
-CONNECT_SECONDS = 2.0
-KEEP_SECONDS = 30.0
-"""Of an idle connection; the replica's server keeps it longer (`replica_http.KEEP_SECONDS`)."""
-DEAD_SECONDS = (5, 2, 3)
-"""A host that vanished without a word is noticed after 5 s of silence and 3 questions, 2 s apart: a prefill may take
-minutes, but its host's kernel answers."""
-HOP_BY_HOP = frozenset(
-    b"connection content-length expect host keep-alive proxy-connection te trailer transfer-encoding upgrade".split()
-)
-"""Of one connection, not of the request (RFC 9110, 7.6.1), and what aiohttp writes itself."""
-OF_THE_REPLICA = HOP_BY_HOP | {b"date", b"server"}
-"""The proxy's own server writes these, too."""
-REQUEST_ID = b"x-request-id"
+LOST = "The replica that served this request was lost. Try again."
+BROKEN = (errors.event(503, LOST, "service_unavailable") + "data: [DONE]\n\n").encode()
+"""The end of a stream whose replica was lost."""
 
 
 class Direct:
@@ -117,38 +102,29 @@ class Direct:
         begun = False
         with self._balance.turn(target):
             try:
-                async with self._client().post(
-                    place(target, scope), data=body, headers=handed_on(scope)
-                ) as answer:
+                place, headers = upstream.place(target.url, scope), upstream.handed_on(scope)
+                async with self._client().post(place, data=body, headers=headers) as answer:
                     if answer.status == 503:
                         return False
-                    pieces = streamed(answer) if is_stream(answer) else at_once(await answer.read())
+                    at_once = None if upstream.is_stream(answer) else await answer.read()
                     begun = True
-                    await send(start(answer))
-                    async for piece in pieces:
-                        await send({"type": "http.response.body", "body": piece, "more_body": True})
-                    await send({"type": "http.response.body", "body": b""})
+                    await send(upstream.start(answer))
+                    if at_once is None:
+                        async for piece in upstream.pieces(answer):
+                            await send({"type": "http.response.body", "body": piece, "more_body": True})
+                    await send({"type": "http.response.body", "body": at_once or b""})
                     return True
             except (aiohttp.ClientError, OSError) as error:
                 logger.warning("replica %s broke off: %r", target.replica, error)
                 if not begun:
                     self._balance.rest(target)
                     return False
-            await send({"type": "http.response.body", "body": broken(scope)})
+            await send({"type": "http.response.body", "body": BROKEN})
             return True
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(
-                limit=0, keepalive_timeout=KEEP_SECONDS, socket_factory=attentive
-            )
-            self._session = aiohttp.ClientSession(
-                connector=connector,
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
-                auto_decompress=False,
-                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
+            self._session = upstream.session()
         return self._session
 
 
@@ -157,11 +133,6 @@ def innermost(app: Any) -> Any:
     while app is not None and not hasattr(app, "_ongoing_requests_start"):
         app = getattr(app, "app", None) or getattr(app, "_app", None)
     return app
-
-
-def place(target: Target, scope: Scope) -> URL:
-    query = scope.get("query_string", b"").decode("latin-1")
-    return URL(f"{target.url}{scope['path']}{'?' if query else ''}{query}", encoded=True)
 
 
 async def whole(receive: Receive) -> bytes | None:
@@ -193,65 +164,3 @@ def again(body: bytes, receive: Receive) -> Receive:
 async def gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-def handed_on(scope: Scope) -> CIMultiDict[str]:
-    """The request's headers for the next hop, with an id, by which the engine's log knows the request."""
-    found = CIMultiDict(
-        (name.decode("latin-1"), value.decode("latin-1"))
-        for name, value in scope["headers"]
-        if name.lower() not in HOP_BY_HOP
-    )
-    found.setdefault(REQUEST_ID.decode(), str(uuid.uuid4()))
-    return found
-
-
-def start(answer: aiohttp.ClientResponse) -> Message:
-    headers = [
-        (name.lower(), value) for name, value in answer.raw_headers if name.lower() not in OF_THE_REPLICA
-    ]
-    sent = answer.request_info.headers.get(REQUEST_ID.decode(), "")
-    if not any(name == REQUEST_ID for name, _ in headers):
-        headers.append((REQUEST_ID, sent.encode("latin-1")))
-    if answer.content_length is not None:
-        headers.append((b"content-length", str(answer.content_length).encode()))
-    return {"type": "http.response.start", "status": answer.status, "headers": headers}
-
-
-def is_stream(answer: aiohttp.ClientResponse) -> bool:
-    return answer.content_type == "text/event-stream"
-
-
-async def streamed(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """The pieces as the replica sent them, each of whole events: the clock counts those (`rayspan_serving.stream`)."""
-    parts = []
-    async for data, ended in answer.content.iter_chunks():
-        parts.append(data)
-        if ended:
-            yield b"".join(parts)
-            parts.clear()
-    if parts:
-        yield b"".join(parts)
-
-
-async def at_once(body: bytes) -> AsyncIterator[bytes]:
-    yield body
-
-
-def broken(scope: Scope) -> bytes:
-    """The end of a stream whose replica was lost."""
-    text = "The replica that served this request was lost. Try again."
-    return (errors.event(503, text, "service_unavailable") + "data: [DONE]\n\n").encode()
-
-
-def attentive(address: AddrInfoType) -> socket.socket:
-    """A socket that notices when the other host is gone."""
-    family, kind, protocol, _, _ = address
-    made = socket.socket(family, kind, protocol)
-    idle, interval, times = DEAD_SECONDS
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, idle)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, times)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, (idle + interval * times) * 1000)
-    return made

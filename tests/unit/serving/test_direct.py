@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from rayspan_serving import direct
+from rayspan_serving import upstream
 from rayspan_serving.balance import Target
 from rayspan_serving.direct import Direct
 
@@ -245,6 +245,6 @@ def test_what_is_not_measured_is_serves() -> None:
 
 
 def test_a_socket_that_is_silent_asks_whether_anybody_is_there() -> None:
-    made = direct.attentive((2, 1, 6, "", ("127.0.0.1", 0)))
+    made = upstream.attentive((2, 1, 6, "", ("127.0.0.1", 0)))
     with made:
         assert made.getsockopt(1, 9) == 1  # SOL_SOCKET, SO_KEEPALIVE
