@@ -44,6 +44,7 @@ class Load:
     """Of the median answer; they are lognormal, with a standard deviation of half their logarithm."""
     clients: int
     pause: float
+    """Between a client's requests, in the mean."""
     seconds: float
 
 
@@ -51,7 +52,7 @@ LOADS = {
     "50 ms": Load(0.005, 8, 4, 0.1, 60),
     "500 ms": Load(0.02, 25, 8, 0.1, 60),
     "5 s": Load(0.1, 50, 24, 0.1, 75),
-    "30 s": Load(0.3, 100, 60, 0.1, 150),
+    "30 s": Load(0.3, 100, 60, 0.3, 150),
 }
 
 
@@ -61,7 +62,8 @@ async def client(
     while time.monotonic() < end:
         tokens = max(2, round(load.tokens * random.lognormvariate(0, 0.5)))
         seen.append(await ask(session, url, "tiny", tokens))
-        await asyncio.sleep(load.pause if seen[-1].ok else 0.5)
+        # By chance, or all would come in step with the engine and wait for one of two or three times.
+        await asyncio.sleep(random.uniform(0, 2 * load.pause) if seen[-1].ok else 0.5)
 
 
 async def run(lab: Lab, load: Load) -> tuple[list[Request], list[Scrape]]:

@@ -70,14 +70,24 @@ def verdict(seen: Sequence[Stations], standing: str | None) -> tuple[Rule, Evide
     """The first rule that holds; None: none does, or too little was answered to tell.
 
     ``seen``: the last moments first, then all of the window. In the last moments a few answers may do to name a limit;
-    to say that there is none takes enough of them, or the window.
+    to say that there is none takes enough of them, or the window. What the window says is over when some
+    last answers of each replica show nothing of it.
     """
-    for found in seen:
-        if limit := _limit(found, standing):
+    for number, found in enumerate(seen):
+        limit = _limit(found, standing)
+        if limit and not _is_over(limit[0], seen[:number]):
             return limit
         if found.answer.number >= ENOUGH_ANSWERS:
             return None
     return None
+
+
+def _is_over(rule: Rule, since: Sequence[Stations]) -> bool:
+    return any(
+        all(engine.answers.number >= ENOUGH_EACH for engine in found.engines.values())
+        and rule.holds(found, KEPT) is None
+        for found in since
+    )
 
 
 def _limit(found: Stations, standing: str | None) -> tuple[Rule, Evidence] | None:

@@ -145,7 +145,11 @@ def test_what_is_even_is_not_kept_as_uneven(standing: str) -> None:
 
 
 LATE = replace(CALM, lag={"proxy": 0.080}, answer=Mean(200, 3.0))
-FEW = replace(CALM, answer=Mean(19, 2.05))
+FEW = replace(
+    CALM,
+    answer=Mean(19, 2.05),
+    engines={"a": Engine(1.0, 0.0, 0.1, Mean(4, 2.0)), "b": Engine(1.0, 0.0, 0.1, Mean(15, 2.0))},
+)
 SEEN: dict[str, tuple[list[Stations], str | None]] = {
     "the last moments before the window": ([LATE, CALM], "Coordinator"),
     "what was in the window and is over": ([CALM, LATE], None),
@@ -176,3 +180,28 @@ def test_evidence_has_the_numbers_that_decide() -> None:
 def test_every_verdict_says_what_to_do() -> None:
     assert len({rule.verdict for rule in RULES}) == len(RULES)
     assert all(rule.summary.endswith(".") and rule.action.endswith(".") for rule in RULES)
+
+
+SLOW = {
+    "answer": Mean(100, 2.0),
+    "engines": {"a": Engine(2.0, 1.1, 0.1, Mean(40, 2.7)), "b": Engine(2.0, 0.1, 0.1, Mean(60, 1.08))},
+}
+LATELY: dict[str, tuple[Mean, Mean, str | None]] = {
+    "over: some answers of each, and they take the same": (Mean(8, 1.02), Mean(9, 1.02), None),
+    "still so, though by few answers": (Mean(5, 2.5), Mean(9, 1.02), "LoadBalancer"),
+    "too few of the slow one to tell": (Mean(2, 1.1), Mean(15, 1.02), "LoadBalancer"),
+}
+
+
+@pytest.mark.parametrize("case", LATELY)
+def test_what_the_window_says_is_held_against_the_last_moments(case: str) -> None:
+    slow, fast, wanted = LATELY[case]
+    lately = replace(
+        CALM,
+        seconds=45.0,
+        answer=Mean(slow.number + fast.number, 1.1),
+        engine_answer=Mean(slow.number + fast.number, 1.1),
+        engines={"a": Engine(1.0, 0.6 * slow.seconds, 0.1, slow), "b": Engine(1.0, 0.0, 0.1, fast)},
+    )
+    found = verdict([lately, replace(CALM, **SLOW)], None)
+    assert (found[0].verdict if found else None) == wanted
