@@ -182,10 +182,11 @@ def test_every_verdict_says_what_to_do() -> None:
     assert all(rule.summary.endswith(".") and rule.action.endswith(".") for rule in RULES)
 
 
-SLOW = {
-    "answer": Mean(100, 2.0),
-    "engines": {"a": Engine(2.0, 1.1, 0.1, Mean(40, 2.7)), "b": Engine(2.0, 0.1, 0.1, Mean(60, 1.08))},
-}
+SLOW = replace(
+    CALM,
+    answer=Mean(100, 2.0),
+    engines={"a": Engine(2.0, 1.1, 0.1, Mean(40, 2.7)), "b": Engine(2.0, 0.1, 0.1, Mean(60, 1.08))},
+)
 LATELY: dict[str, tuple[Mean, Mean, str | None]] = {
     "over: some answers of each, and they take the same": (Mean(8, 1.02), Mean(9, 1.02), None),
     "still so, though by few answers": (Mean(5, 2.5), Mean(9, 1.02), "LoadBalancer"),
@@ -203,5 +204,5 @@ def test_what_the_window_says_is_held_against_the_last_moments(case: str) -> Non
         engine_answer=Mean(slow.number + fast.number, 1.1),
         engines={"a": Engine(1.0, 0.6 * slow.seconds, 0.1, slow), "b": Engine(1.0, 0.0, 0.1, fast)},
     )
-    found = verdict([lately, replace(CALM, **SLOW)], None)
+    found = verdict([lately, SLOW], None)
     assert (found[0].verdict if found else None) == wanted
