@@ -16,9 +16,9 @@ from ray.serve.llm.ingress import make_fastapi_ingress
 from rayspan_serving.ingress import OpenAiIngress, web_app
 from rayspan_serving.routes import endpoints
 from rayspan_serving.server import LLMServer
+from rayspan_serving.targets import SERVER_PREFIX
 
 INGRESS = "OpenAiIngress"
-SERVER_PREFIX = "LLMServer:"
 STAGE_WORKER = "rayspan_serving.stage_worker.StageWorker"
 
 SERVER_DEFAULTS: dict[str, Any] = {

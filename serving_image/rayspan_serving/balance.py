@@ -38,8 +38,11 @@ class Balance:
         self._rests_until: dict[str, float] = {}
 
     def order(self, targets: Sequence[Target]) -> list[Target]:
-        """Those that may be asked, the best first."""
-        now = self._now()
+        """Those that may be asked, the best first. What is no target any more is forgotten."""
+        names, now = {one.replica for one in targets}, self._now()
+        for kept in (self._last_turn, self._rests_until):
+            for gone in kept.keys() - names:
+                del kept[gone]
         return sorted(
             (one for one in targets if self._rests_until.get(one.replica, 0) <= now), key=self._rank
         )
@@ -63,9 +66,3 @@ class Balance:
     def rest(self, target: Target) -> None:
         """It did not answer: leave it alone for a moment."""
         self._rests_until[target.replica] = self._now() + REST_SECONDS
-
-    def forget(self, gone: set[str]) -> None:
-        """Replicas that are no more."""
-        for kept in (self._last_turn, self._rests_until):
-            for replica in gone & kept.keys():
-                del kept[replica]

@@ -12,7 +12,7 @@ that there is none (`rayspan_serving.ingress`). A stream that breaks after its f
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import aiohttp
@@ -27,7 +27,7 @@ logger = logging.getLogger("ray.serve")
 
 ATTEMPTS = 2
 LOST = "The replica that served this request was lost. Try again."
-BROKEN = (errors.event(503, LOST, "service_unavailable") + "data: [DONE]\n\n").encode()
+BROKEN = errors.last_event(503, LOST, "service_unavailable").encode()
 """The end of a stream whose replica was lost."""
 
 
@@ -44,7 +44,6 @@ class Direct:
         targets()  # begins to listen: with the first request it might be too late, for the head may be away by then
         self._ours = ours
         self._balance = Balance()
-        self._known: frozenset[str] = frozenset()
         self._serve = innermost(app)
         self._session: aiohttp.ClientSession | None = None
 
@@ -65,16 +64,13 @@ class Direct:
     def _candidates(self, scope: Scope) -> Sequence[Target]:
         """The replicas to try, in order; the one that the operator's probe names, and no other."""
         known = self._targets()
-        now = frozenset(one.replica for one in known)
-        self._balance.forget(set(self._known - now))
-        self._known = now
         meant = header(scope, REPLICA_HEADER).decode("latin-1")
         if meant and self._ours(scope):
             return [one for one in known if one.replica == meant]
         return self._balance.order(known)
 
     @contextlib.contextmanager
-    def _counted_by_serve(self) -> Any:
+    def _counted_by_serve(self) -> Iterator[None]:
         """Serve ends a draining proxy that has no request left; ours count."""
         if self._serve is None:
             yield

@@ -25,6 +25,11 @@ def event(status: int, message: str, kind: str) -> str:
     return f"data: {json.dumps(body(status, message, kind))}\n\n"
 
 
+def last_event(status: int, message: str, kind: str) -> str:
+    """An error that ends its stream."""
+    return event(status, message, kind) + "data: [DONE]\n\n"
+
+
 def no_replica(model: str) -> JSONResponse:
     return response(
         503, f"No replica of {model} is up at the moment. Try again shortly.", "service_unavailable"

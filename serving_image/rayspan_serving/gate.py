@@ -48,6 +48,18 @@ class Doorkeeper:
         return scheme.lower() == b"bearer" and self._keys is not None and self._keys.open_to(key.strip())
 
 
+class Noting:
+    """A `send` that knows whether the response has begun."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.begun = False
+
+    async def __call__(self, message: Message) -> None:
+        self.begun = True
+        await self._send(message)
+
+
 class Deadline:
     """Ends a request that takes longer than it may: 504, or an error event where a stream has begun."""
 
@@ -59,13 +71,7 @@ class Deadline:
         if scope["type"] != "http" or self._seconds <= 0:
             await self.app(scope, receive, send)
             return
-        begun = False
-
-        async def noting(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
+        noting = Noting(send)
         timer = asyncio.timeout(self._seconds)
         try:
             async with timer:
@@ -74,8 +80,8 @@ class Deadline:
             if not timer.expired():
                 raise
             text = f"The request took longer than the {self._seconds:g} s it may take here."
-            if begun:
-                event = errors.event(504, text, "timeout") + "data: [DONE]\n\n"
+            if noting.begun:
+                event = errors.last_event(504, text, "timeout")
                 await send({"type": "http.response.body", "body": event.encode()})
             else:
                 await errors.response(504, text, "timeout")(scope, receive, send)

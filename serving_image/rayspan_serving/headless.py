@@ -9,9 +9,10 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rayspan_serving import errors
+from rayspan_serving.gate import Noting
 
 PATIENCE_SECONDS = 2.0
 """Before the head is looked for: a busy moment is not its fault."""
@@ -33,19 +34,13 @@ class Headless:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        begun = False
-
-        async def noting(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
+        noting = Noting(send)
         asked = asyncio.ensure_future(self.app(scope, receive, noting))
         try:
             done, _ = await asyncio.wait({asked}, timeout=self._patience)
-            while not done and (begun or await self._head()):
+            while not done and (noting.begun or await self._head()):
                 done, _ = await asyncio.wait({asked}, timeout=LOOK_SECONDS)
-            if done or begun:
+            if done or noting.begun:
                 await asked
                 return
         finally:

@@ -138,8 +138,7 @@ class OpenAiIngress(RayOpenAiIngress):
                 yield piece
         except Exception as error:
             logger.warning("a stream broke: %s", error)
-            yield errors.event(*errors.describe(error, self._model))
-            yield "data: [DONE]\n\n"
+            yield errors.last_event(*errors.describe(error, self._model))
 
     def _failure(self, error: Exception) -> Response:
         status, message, kind = errors.describe(error, self._model)

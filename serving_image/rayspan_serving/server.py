@@ -70,8 +70,7 @@ class LLMServer(RayLLMServer):
         """For the proxies, which ask this replica without Serve between."""
         model, context = self._llm_config.model_id, serve.get_replica_context()
         desk = Desk(self, model, to_model_metadata(model, self._llm_config), context.replica_id.unique_id)
-        limit = lambda: serve.get_replica_context()._deployment_config.max_ongoing_requests  # noqa: E731
-        return ReplicaServer(desk_app(desk, limit), ray.util.get_node_ip_address())
+        return ReplicaServer(desk_app(desk, places), ray.util.get_node_ip_address())
 
     async def record_routing_stats(self) -> dict[str, Any]:
         """With the address of that server, while it takes requests."""
@@ -182,6 +181,12 @@ class LLMServer(RayLLMServer):
             child.kill()
         time.sleep(LAST_WORDS_SECONDS)
         os._exit(1)
+
+
+def places() -> int:
+    """How many requests this replica may have at a time now."""
+    limit: int = serve.get_replica_context()._deployment_config.max_ongoing_requests
+    return limit
 
 
 def where(address: str) -> str:

@@ -21,6 +21,7 @@ from rayspan_serving.balance import Target
 
 logger = logging.getLogger("ray.serve")
 
+SERVER_PREFIX = "LLMServer:"
 HTTP_URL = "rayspan_http_url"
 """In the routing stats: where the replica's server is."""
 AGAIN_SECONDS = 1.0
@@ -63,4 +64,4 @@ class Targets:
 
 def engine_deployment(model: str) -> str:
     """The Serve deployment of a model's engines, as Ray's builder names it (`rayspan_serving.app`)."""
-    return "LLMServer:" + model.replace("/", "--").replace(".", "_")
+    return SERVER_PREFIX + model.replace("/", "--").replace(".", "_")

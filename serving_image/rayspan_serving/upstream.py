@@ -57,9 +57,7 @@ def start(answer: aiohttp.ClientResponse) -> Message:
     headers = [
         (name.lower(), value) for name, value in answer.raw_headers if name.lower() not in OF_THE_REPLICA
     ]
-    sent = answer.request_info.headers.get(REQUEST_ID.decode(), "")
-    if not any(name == REQUEST_ID for name, _ in headers):
-        headers.append((REQUEST_ID, sent.encode("latin-1")))
+    headers.append((REQUEST_ID, answer.request_info.headers[REQUEST_ID.decode()].encode("latin-1")))
     if answer.content_length is not None:
         headers.append((b"content-length", str(answer.content_length).encode()))
     return {"type": "http.response.start", "status": answer.status, "headers": headers}

@@ -53,5 +53,5 @@ def test_one_that_did_not_answer_rests() -> None:
 def test_what_is_gone_is_forgotten_and_what_comes_back_begins_anew() -> None:
     balance = Balance(chance=lambda: 0.0)
     balance.rest(TARGETS[0])
-    balance.forget({"a"})
+    balance.order(TARGETS[1:])
     assert asked(balance) == "a"
