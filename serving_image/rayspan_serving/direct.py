@@ -26,8 +26,7 @@ from rayspan_serving.gate import header
 logger = logging.getLogger("ray.serve")
 
 ATTEMPTS = 2
-LOST = "The replica that served this request was lost. Try again."
-BROKEN = errors.last_event(503, LOST, "service_unavailable").encode()
+BROKEN = errors.last_event(*errors.LOST).encode()
 """The end of a stream whose replica was lost."""
 
 

@@ -20,6 +20,9 @@ def response(status: int, message: str, kind: str) -> JSONResponse:
     return JSONResponse(body(status, message, kind), status_code=status, headers=headers)
 
 
+LOST = (503, "The replica that served this request was lost. Try again.", "service_unavailable")
+
+
 def event(status: int, message: str, kind: str) -> str:
     """The same inside a stream whose status was already sent."""
     return f"data: {json.dumps(body(status, message, kind))}\n\n"
@@ -45,11 +48,7 @@ def describe(error: BaseException, model: str) -> tuple[int, str, str]:
     """(status, message, type) for what went wrong behind the ingress. Internals stay in the log."""
     names = {base.__name__ for link in chain(error) for base in type(link).__mro__}
     if names & LOST_REPLICA:
-        return (
-            503,
-            f"The replica of {model} that served this request was lost. Try again.",
-            "service_unavailable",
-        )
+        return LOST
     if names & BUSY:
         return 503, f"All replicas of {model} are busy. Try again shortly.", "service_unavailable"
     status = getattr(error, "status_code", None)
