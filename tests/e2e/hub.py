@@ -31,6 +31,12 @@ class Hub(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if GATED in self.path:
             self.answer(403, b"", {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access is restricted."})
+        elif self.path.startswith(f"/api/models/{SLOW}/tree/"):
+            tree = [
+                {"type": "file", "path": file.name, "size": file.stat().st_size, "oid": "0" * 40}
+                for file in sorted(self.model.iterdir())
+            ]
+            self.answer(200, json.dumps(tree).encode(), {"Content-Type": "application/json"})
         elif self.path.startswith(f"/api/models/{SLOW}"):
             files = [{"rfilename": file.name} for file in sorted(self.model.iterdir())]
             found = {
