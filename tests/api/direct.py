@@ -16,6 +16,8 @@ RAY_SERVICE: Final = "apis/ray.io/v1", "rayservices"
 RAY_CLUSTER: Final = "apis/ray.io/v1", "rayclusters"
 JOB: Final = "apis/batch/v1", "jobs"
 POD: Final = "api/v1", "pods"
+EVENT: Final = "api/v1", "events"
+SERVICE: Final = "api/v1", "services"
 NODE: Final = "api/v1", "nodes"
 
 _PAUSES: Final = (1, 2, 4, 8)

@@ -1,4 +1,5 @@
-"""A stand-in for scheduler, Job controller and kubelet: each inspection Job ends with the same answer at once."""
+"""A stand-in for scheduler, Job controller and kubelet: each inspection Job ends with the same answer at once, or, where
+its pod is refused, is told so in an event."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from tests.api.direct import JOB, POD, Direct, No
+from tests.api.direct import EVENT, JOB, POD, Direct, No
 from tests.inspected import ANSWER
 
 
@@ -60,5 +61,23 @@ async def _end(api: Direct, job: dict[str, Any], answer: Mapping[str, Any]) -> N
     }
     status = {"status": {"phase": "Succeeded", "containerStatuses": [container]}}
     with suppress(No):  # the Job is gone, or the pod is there already
-        await api.create(POD, namespace, pod)
+        try:
+            await api.create(POD, namespace, pod)
+        except No as error:
+            await api.create(EVENT, namespace, failed_create(job, error.message))
+            raise
         await api.patch(POD, namespace, f"{name}/status", status)
+
+
+def failed_create(job: Mapping[str, Any], words: str) -> dict[str, Any]:
+    """As the Job controller writes it; it tries again, this does not."""
+    kept = {name: job["metadata"][name] for name in ("namespace", "name", "uid")}
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"generateName": f"{kept['name']}.", "namespace": kept["namespace"]},
+        "involvedObject": {"apiVersion": "batch/v1", "kind": "Job", **kept},
+        "type": "Warning",
+        "reason": "FailedCreate",
+        "message": f"Error creating: {words}",
+    }

@@ -80,7 +80,7 @@ def api_server(folder: Path) -> Iterator[ApiServer]:
         ("kube-apiserver", f"--etcd-servers=http://127.0.0.1:{etcd}", f"--secure-port={secure}",
          "--bind-address=127.0.0.1", f"--cert-dir={folder / 'certificates'}",
          f"--token-auth-file={folder / 'tokens.csv'}", "--authorization-mode=RBAC",
-         "--service-cluster-ip-range=10.0.0.0/24", "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition",
+         "--service-cluster-ip-range=127.96.0.0/16", "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition",
          f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}",
          "--service-account-issuer=https://tests", "--shutdown-delay-duration=0s"),
         ("kube-controller-manager", f"--kubeconfig={kubeconfig}", "--leader-elect=false", "--secure-port=0",

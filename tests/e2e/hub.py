@@ -31,6 +31,8 @@ class Hub(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if GATED in self.path:
             self.answer(403, b"", {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access is restricted."})
+        elif re.match(rf"/api/models/{SLOW}/tree/[^/?]+/", self.path):  # of a folder, and it has none
+            self.answer(404, b"", {"X-Error-Code": "EntryNotFound"})
         elif self.path.startswith(f"/api/models/{SLOW}/tree/"):
             tree = [
                 {"type": "file", "path": file.name, "size": file.stat().st_size, "oid": "0" * 40}

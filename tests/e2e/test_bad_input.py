@@ -59,6 +59,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "ReferenceMissing",
         "nope",
     ),
+    "a priority class that is not there": (
+        {"serving": {"podTemplate": {"spec": {"priorityClassName": "nope"}}}},
+        "PodRefused",
+        "no PriorityClass with name nope",
+    ),
     "an image that lacks Ray": (
         {"serving": {"image": "localhost/rayspan/operator:dev"}},
         "ImageUnusable",

@@ -17,7 +17,7 @@ import pytest
 from dev import paths, topology
 from tests.e2e.hub import GATED, SLOW, hub
 from tests.e2e.llm import CPU_ENGINE, LLM, NAMESPACE, RESTRICTED, tiny, wait_for
-from tests.kubectl import kubectl
+from tests.kubectl import apply, kubectl
 
 pytestmark = pytest.mark.long
 
@@ -107,6 +107,26 @@ def test_a_start_that_fails_says_why(made: list[LLM], case: str) -> None:
     made.append(llm)
     llm.apply(tiny(llm.name, **change))
     told(llm, summary, action)
+
+
+QUOTA: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "ResourceQuota",
+    "metadata": {"name": "no-gpus", "namespace": NAMESPACE},
+    "spec": {"hard": {"requests.nvidia.com/gpu": 0}},
+}
+
+
+def test_a_quota_that_is_used_up_says_so(made: list[LLM]) -> None:
+    apply(QUOTA)
+    try:
+        llm = LLM("quota")
+        made.append(llm)
+        llm.apply(tiny(llm.name))
+        told(llm, "cannot make a pod: .*exceeded quota: no-gpus", "Raise the quota")
+    finally:
+        kubectl("-n", NAMESPACE, "delete", "resourcequota", "no-gpus")
+    llm.wait("Provisioned", timeout=120)
 
 
 def test_a_gated_model_says_so(made: list[LLM]) -> None:

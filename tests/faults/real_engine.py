@@ -26,10 +26,10 @@ def layer_bytes(tokens: int) -> int:
 FAULTS: dict[str, Making] = {
     "light load": lambda r: Fault(HEALTHY, 2, r.randint(8, 24), pause=r.uniform(0.3, 0.7)),
     "nobody asks": lambda r: Fault("Client", 0),
-    "throttled path": lambda r: Fault("Coordinator", r.randint(3, 4), 16, path_share=r.uniform(0.02, 0.035)),
+    "throttled path": lambda r: Fault("Coordinator", r.randint(3, 4), 16, path_share=r.uniform(0.007, 0.011)),
     "saturated engine": lambda r: Fault("Engine", r.randint(8, 14), r.randint(16, 24)),
     "small cache": lambda r: Fault("KVCache", r.randint(6, 9), r.randint(200, 240)),
-    "slow stage": lambda r: Fault("PipelineImbalance", SEQUENCES, 24, stage_share=r.uniform(0.1, 0.15)),
+    "slow stage": lambda r: Fault("PipelineImbalance", SEQUENCES, 12, stage_share=r.uniform(0.07, 0.11)),
 }
 
 

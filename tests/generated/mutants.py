@@ -127,7 +127,7 @@ def _parent(spec: Any, path: Path) -> Any:
         if not here:
             here = deepcopy(complete)
             if isinstance(spec, list):
-                spec.append(here)
+                spec[:1] = [here]
             else:
                 spec[part] = here
         spec = here

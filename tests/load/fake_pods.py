@@ -1,25 +1,23 @@
-"""What KubeRay, scheduler and kubelet would make of RayServices: RayClusters and running pods, in which nothing runs.
-
-Every pod has the same address of this machine, where no port answers: so Ray's dashboard is looked for and refuses at
-once, as while a cluster starts.
-"""
+"""What KubeRay, scheduler and kubelet would make of RayServices: RayClusters, Services and running pods, in which nothing
+runs. Each pod has an address of this machine of its own, at which tests/load/fake_ray.py answers."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
 
-from tests.api.direct import POD, RAY_CLUSTER, RAY_SERVICE, Direct, Object
+from rayspan.render import names
 
-ADDRESS = "127.77.0.1"
-
-
-async def pods_made(api: Direct, services: Iterable[Object], nodes: int) -> None:
-    """For each RayService a RayCluster, a head and a pod per stage, spread over nodes ``gpu-0`` and so on."""
-    await asyncio.gather(*(_made(api, one, number, nodes) for number, one in enumerate(services)))
+from tests.api.direct import POD, RAY_CLUSTER, RAY_SERVICE, SERVICE, Direct, Object
+from tests.load.fake_ray import FakeRay
 
 
-async def _made(api: Direct, service: Object, number: int, nodes: int) -> None:
+async def pods_made(api: Direct, ray: FakeRay, services: Iterable[Object], nodes: int) -> None:
+    """For each RayService a RayCluster, a Service, a head and a pod per stage, spread over nodes ``gpu-0`` and so on."""
+    await asyncio.gather(*(_made(api, ray, one, number, nodes) for number, one in enumerate(services)))
+
+
+async def _made(api: Direct, ray: FakeRay, service: Object, number: int, nodes: int) -> None:
     metadata, config = service["metadata"], service["spec"]["rayClusterConfig"]
     namespace, name = metadata["namespace"], f"{metadata['name']}-fake"
     owner = {
@@ -41,18 +39,31 @@ async def _made(api: Direct, service: Object, number: int, nodes: int) -> None:
         "spec": config,
     }
     made = await api.create(RAY_CLUSTER, namespace, cluster)
-    active = {"status": {"activeServiceStatus": {"rayClusterName": name}}}
-    await api.patch(RAY_SERVICE, namespace, f"{metadata['name']}/status", active)
-    for index, pod in enumerate(_pods(made)):
+    seen = {"observedGeneration": metadata["generation"], "activeServiceStatus": {"rayClusterName": name}}
+    await api.patch(RAY_SERVICE, namespace, f"{metadata['name']}/status", {"status": seen})
+    pods = list(_pods(made))
+    head, *stages = (f"127.{1 + number // 250}.{number % 250}.{1 + index}" for index in range(len(pods)))
+    ray.serve(head, service, stages)
+    await api.create(SERVICE, namespace, _service(metadata["name"], namespace))
+    for index, (pod, address) in enumerate(zip(pods, (head, *stages), strict=True)):
         pod["spec"]["nodeName"] = f"gpu-{(number + index) % nodes}"
         await api.create(POD, namespace, pod)
         running = {
             "phase": "Running",
-            "podIP": ADDRESS,
-            "podIPs": [{"ip": ADDRESS}],
+            "podIP": address,
+            "podIPs": [{"ip": address}],
             "conditions": [{"type": "Ready", "status": "True"}],
         }
         await api.patch(POD, namespace, f"{pod['metadata']['name']}/status", {"status": running})
+
+
+def _service(name: str, namespace: str) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": names.serve_service(name), "namespace": namespace},
+        "spec": {"ports": [{"name": "serve", "port": 8000}]},
+    }
 
 
 def _pods(cluster: Object) -> Iterator[Object]:

@@ -2,8 +2,8 @@
 
     make scale            # OPTIONS="--deployments 1000 --edits 200 --quiet-seconds 60"
 
-etcd, API server and garbage collector are real (tests/api/server.py); nodes, RayClusters and pods are made by the test,
-in place of kwok: nothing runs in them, and their ports refuse. Operator and KubeRay work one after the other, each held
+etcd, API server and garbage collector are real (tests/api/server.py); nodes, RayClusters, Services and pods are made by the
+test, in place of kwok, and one server answers in all of them as Ray and an idle engine would: so they become Ready. Operator and KubeRay work one after the other, each held
 to the last core as by ``taskset``; everything else runs on all of them, so that the figures of two cores are too bad.
 
 - apply to RayService: from the first create sent to the last RayService seen, all creates sent as fast as they are taken
@@ -40,6 +40,7 @@ from tests.api.server import api_server, free_port, program
 from tests.conftest import CRDS
 from tests.kubectl import kubectl
 from tests.load.fake_pods import pods_made
+from tests.load.fake_ray import FakeRay
 from tests.load.gauges import Figures, Process, Seen, edited, one_core, quiet, say, watched
 
 NAMESPACE: Final = "scale"
@@ -58,6 +59,7 @@ async def rayspan(api: Direct, options: argparse.Namespace, folder: Path) -> tup
         groups = service["spec"]["rayClusterConfig"]["workerGroupSpecs"]
         seen.take(service["metadata"]["name"], groups[0]["replicas"])
 
+    ray = FakeRay()
     with one_core():
         operator = Operator("", folder)
     process = Process(operator.pid)
@@ -75,13 +77,15 @@ async def rayspan(api: Direct, options: argparse.Namespace, folder: Path) -> tup
         each = (process.seconds() - spent) / len(names)
         say(f"all RayServices after {took:.1f} s; {process.resident()[0]:.0f} MiB")
         services = await api.find(RAY_SERVICE, NAMESPACE)
-        await pods_made(api, services, NODES)
-        say("all pods are there")
-        per_minute, share = await quiet(api, process, options.quiet_seconds)
-        say(f"quiet: {per_minute:.1f} writes a minute, {share:.0%} of a core")
-        change = [{"op": "add", "path": "/spec/replicas", "value": 2}]
-        edits = dict.fromkeys(names[: options.edits], change)
-        latencies = await edited(api, LLM, NAMESPACE, edits, seen, dict.fromkeys(names, 1))
+        async with ray.running():
+            await pods_made(api, ray, services, NODES)
+            say("all pods are there")
+            per_minute, share = await quiet(api, process, options.quiet_seconds)
+            ready = [one for one in await api.find(LLM, NAMESPACE) if one["status"]["phase"] == "Ready"]
+            say(f"quiet, {len(ready)} Ready: {per_minute:.1f} writes a minute, {share:.0%} of a core")
+            change = [{"op": "add", "path": "/spec/replicas", "value": 2}]
+            edits = dict.fromkeys(names[: options.edits], change)
+            latencies = await edited(api, LLM, NAMESPACE, edits, seen, dict.fromkeys(names, 1))
         figures = Figures(
             "Rayspan", len(names) / took, latencies, process.resident(), per_minute, share, each
         )

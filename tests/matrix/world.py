@@ -17,6 +17,7 @@ import yaml
 from aiohttp import web
 from rayspan.render import names
 
+from tests import ray_answers
 from tests.inspected import ANSWER
 from tests.matrix.api import Api, Object
 from tests.matrix.proxy import Proxy
@@ -185,34 +186,12 @@ class World:
         if self._service is None:
             return web.json_response({"applications": {}})
         app = yaml.safe_load(self._service["spec"]["serveConfigV2"])["applications"][0]
-        engine = app["deployments"][0]
-        replicas = [
-            {"replica_id": f"r{index}", "state": "STARTING", "actor_id": f"a{index}", "node_ip": pods[0]}
-            for index, pods in enumerate(self._replicas(engine["num_replicas"]))
-        ]
-        deployments = {engine["name"]: {"message": "", "replicas": replicas}}
-        shown = {"status": "DEPLOYING", "message": "", "deployments": deployments, "deployed_app_config": app}
-        return web.json_response({"applications": {app["name"]: shown}})
+        replicas = self._replicas(app["deployments"][0]["num_replicas"])
+        return web.json_response(ray_answers.application(app, "DEPLOYING", "STARTING", replicas))
 
     async def _rows(self, request: web.Request) -> web.Response:
-        rows: list[Object] = []
-        if request.match_info["table"] == "nodes":
-            ips = [(one.get("status") or {}).get("podIP") for one in self._pods.values()]
-            rows = [{"node_id": ip, "node_ip": ip, "state": "ALIVE"} for ip in ips if ip]
-        elif "DEAD" not in request.query.getall("filter_values", []) or "!=" in request.query.getall(
-            "filter_predicates", []
-        ):
-            for index, pods in enumerate(self._replicas(9)):
-                group = {"placement_group_id": f"pg{index}", "state": "ALIVE"}
-                rows.append({"actor_id": f"a{index}", "class_name": "ServeReplica", **group})
-                rows += [
-                    {
-                        "actor_id": f"w{index}-{stage}", "class_name": "RayWorkerProc", "node_id": ip,
-                        "name": f"vllm_Worker_{index}_PP{stage}", **group,
-                    }
-                    for stage, ip in enumerate(pods)
-                ]  # fmt: skip
-        return web.json_response({"data": {"result": {"result": rows}}})
+        ips = [(one.get("status") or {}).get("podIP") for one in self._pods.values()]
+        return web.json_response(ray_answers.rows(request, filter(None, ips), self._replicas(9)))
 
     def _replicas(self, most: int) -> list[list[str]]:
         """Addresses of each replica's stages, of those replicas that have all their pods."""

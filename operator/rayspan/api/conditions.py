@@ -57,6 +57,9 @@ class Reason(StrEnum):
     """KubeRay has not acted on the RayService yet."""
     PODS_PENDING = "PodsPending"
     """Pods are still starting."""
+    POD_REFUSED = "PodRefused"
+    """The API server lets a pod not be made: a quota, an admission policy, or something it names is not there; the message
+    is its own."""
     POD_UNSCHEDULABLE = "PodUnschedulable"
     """The scheduler finds no node for a pod; the message is its own."""
     IMAGE_PULL_FAILED = "ImagePullFailed"

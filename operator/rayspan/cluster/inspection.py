@@ -21,6 +21,7 @@ from rayspan.plan import model_facts as plan
 from rayspan.plan.model_config import Incomplete
 from rayspan.render import RenderSettings, inspect_job, inspect_key, names
 from rayspan.report.input import Inspecting, Refused
+from rayspan.report.words import quote
 
 Object = dict[str, Any]
 Outcome = ModelStatus | Refused | Inspecting
@@ -51,8 +52,18 @@ async def inspect(client: Client, job: Object, key: str) -> Outcome:
     if live["metadata"].get("deletionTimestamp"):
         return Inspecting("an earlier Job is being deleted")
     pods = await client.find(kinds.POD, namespace, labels=f"{JOB_LABEL}={name}")
+    if not pods and (words := await _refusal(client, live)):
+        return Refused(Reason.POD_REFUSED, f"The pod that inspects the model cannot be made: {quote(words)}")
     image = live["spec"]["template"]["spec"]["containers"][0]["image"]
     return outcome(live, pods, key, image)
+
+
+async def _refusal(client: Client, job: Object) -> str | None:
+    """Why the Job controller could not make its pod. It says so in an event and nowhere else, and tries again by itself."""
+    fields = f"involvedObject.uid={job['metadata']['uid']},reason=FailedCreate"
+    events = await client.find(kinds.EVENT, job["metadata"]["namespace"], fields=fields)
+    newest = max(events, key=lambda event: str(event.get("lastTimestamp") or ""), default=None)
+    return str(newest.get("message") or "").removeprefix("Error creating: ") if newest else None
 
 
 async def _forget_others(client: Client, job: Object) -> None:

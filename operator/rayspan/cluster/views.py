@@ -115,7 +115,7 @@ def ray_service_view(service: Object) -> RayServiceView:
 def ray_cluster_view(cluster: Object) -> RayClusterView:
     """A RayCluster."""
     spec, status = cluster.get("spec", {}), cluster.get("status") or {}
-    conditions = {one["type"] for one in status.get("conditions") or () if one.get("status") == "True"}
+    conditions = {one["type"]: one for one in status.get("conditions") or () if one.get("status") == "True"}
     suspend = spec.get("suspend")
     queued = _QUEUE in (cluster["metadata"].get("labels") or {})
     return RayClusterView(
@@ -133,5 +133,6 @@ def ray_cluster_view(cluster: Object) -> RayClusterView:
         # Kueue suspends what waits in a queue. KubeRay's RayService controller takes an edited field away again,
         # but only an explicit false wakes a cluster that its RayCluster controller has put to sleep meanwhile.
         suspended=not queued
-        and (bool(suspend) or (suspend is None and not conditions.isdisjoint(_SUSPENDED))),
+        and (bool(suspend) or (suspend is None and not _SUSPENDED.isdisjoint(conditions))),
+        refused=(conditions.get("ReplicaFailure") or {}).get("message"),
     )

@@ -41,6 +41,7 @@ ACTIONS: Final[Mapping[Reason, str]] = {
     Reason.KUBERAY_MISSING: "Install KubeRay.",
     Reason.APPLY_FAILED: "Read what the API server said: a quota, an admission policy or a missing right.",
     Reason.WAITING_FOR_KUBERAY: "If it stays so for a minute, look at the KubeRay operator's pod and log.",
+    Reason.POD_REFUSED: "Raise the quota, satisfy the policy, or make what the API server says is not there.",
     Reason.POD_UNSCHEDULABLE: "Free or add a node that satisfies what the scheduler names.",
     Reason.IMAGE_PULL_FAILED: "Check spec.serving.image and imagePullSecrets.",
     Reason.POD_CRASHING: "Read the container's last words and its log: kubectl logs POD -c ray --previous.",

@@ -34,6 +34,7 @@ CHAINS: Final[Mapping[ConditionType, Sequence[Check]]] = {
         provisioned.not_applied,
         provisioned.not_acted_on,
         provisioned.pods_unread,
+        provisioned.pod_refused,
         provisioned.head_lost,
         provisioned.pod_in_trouble,
         provisioned.pod_lost,

@@ -18,6 +18,7 @@ FAILURES: Final = (
     Reason.MODEL_UNREADABLE,
     Reason.IMAGE_UNUSABLE,
     Reason.APPLY_FAILED,
+    Reason.POD_REFUSED,
     Reason.IMAGE_PULL_FAILED,
     Reason.POD_CRASHING,
     Reason.POD_LOST,

@@ -91,6 +91,8 @@ class RayClusterView:
     """In the order of the cluster's spec: a patch names them by index."""
     suspended: bool = False
     """Someone suspended it: KubeRay takes its pods away, and makes none until told not to."""
+    refused: str | None = None
+    """Why KubeRay cannot make a pod, in the API server's words."""
 
 
 @dataclass(frozen=True)

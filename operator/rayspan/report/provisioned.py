@@ -138,6 +138,14 @@ def pods_unread(scene: Scene) -> Finding | None:
     return unobserved(pods) if isinstance(pods, Unknown) else None
 
 
+def pod_refused(scene: Scene) -> Finding | None:
+    """A pod is lacking because the API server does not let KubeRay make it."""
+    cluster = known(scene.given.observed.ray_cluster)
+    if cluster is None or not cluster.refused or not pods_pending(scene):
+        return None
+    return false(Reason.POD_REFUSED, f"KubeRay cannot make a pod: {quote(cluster.refused)}")
+
+
 def head_lost(scene: Scene) -> Finding | None:
     """Stages run, their head does not."""
     if not scene.head_lost:

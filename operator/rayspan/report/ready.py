@@ -16,6 +16,7 @@ from rayspan.report.scene import Finding, Scene, false, true, unknown
 from rayspan.report.words import count, listing, quote
 
 POD_REASONS: Final = (
+    Reason.POD_REFUSED,
     Reason.POD_UNSCHEDULABLE,
     Reason.IMAGE_PULL_FAILED,
     Reason.REFERENCE_MISSING,

@@ -101,7 +101,9 @@ def phase(scene: Scene, found: Mapping[ConditionType, Finding]) -> Phase:
         return Phase.REFUSED
     served = before.phase in (Phase.READY, Phase.DEGRADED, Phase.RECOVERING, Phase.UPDATING)
     changed = before.observed_generation != metadata.generation or before.phase == Phase.UPDATING
-    if ready.reason == Reason.UPDATING or (served and changed):
+    # What never served is starting, also with another version than it began with.
+    begun = before.phase in (Phase.PENDING, Phase.STARTING)
+    if (ready.reason == Reason.UPDATING and not begun) or (served and changed):
         return Phase.UPDATING
     if served:
         return Phase.RECOVERING

@@ -22,6 +22,8 @@ _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _RAY_PREFIX = re.compile(r"\([\w.:-]+ pid=\d+(?:, ip=[\d.]+)?\)\s*")
 _BACK_OFF = re.compile(r'^Back-off pulling image "[^"]*": (?:ErrImagePull: )?')
 _BACK_OFF_TIME = re.compile(r"\bback-off \S+ ")
+_REFUSED_POD = re.compile(r'\bpods? "([a-z0-9.-]+-)[bcdfghjklmnpqrstvwxz2456789]{5}"')
+"""Each try has another name: the letters are those of apimachinery's util/rand, which ends generateName."""
 _SECRETS: Final = (
     (re.compile(r"\bhf_[A-Za-z0-9]{6,}"), _HIDDEN),
     (re.compile(r"\b(?:sk|ghp|gho|glpat|xox[bp])[-_][A-Za-z0-9_-]{8,}"), _HIDDEN),
@@ -73,7 +75,7 @@ def quote(text: str, most: int = QUOTE_MAX) -> str:
         first = [] if lines[0].lstrip().startswith("Traceback") else [lines[0]]
         lines = [*first, *(raised[-1:] or lines[-1:])]
     words = _BACK_OFF_TIME.sub("back-off ", _BACK_OFF.sub("", clean("\n".join(lines))))
-    return bounded(words, most)
+    return bounded(_REFUSED_POD.sub(r'pod "\1..."', words), most)
 
 
 def listing(items: Iterable[str], most: int = 4) -> str:

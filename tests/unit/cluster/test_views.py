@@ -143,6 +143,14 @@ SUSPENDED: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
 }
 
 
+def test_a_ray_cluster_says_why_it_lacks_a_pod() -> None:
+    failure = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}
+    cluster = {"metadata": {"name": "x"}, "spec": {}, "status": {"conditions": [failure]}}
+    assert ray_cluster_view(cluster).refused == "exceeded quota"
+    failure["status"] = "False"
+    assert ray_cluster_view(cluster).refused is None
+
+
 def test_a_ray_cluster_that_waits_in_a_queue_is_left_to_sleep() -> None:
     metadata = {"name": "x", "labels": {"kueue.x-k8s.io/queue-name": "gpus"}}
     assert not ray_cluster_view({"metadata": metadata, "spec": {"suspend": True}}).suspended

@@ -13,7 +13,7 @@ import yaml
 from rayspan.api.conditions import ConditionType, Reason
 from rayspan.plan.types import Invalid, Unplaceable
 from rayspan.report.input import Input, Inspecting, Refused
-from rayspan.report.observed import RankView, ServeView, Unknown
+from rayspan.report.observed import RankView, RayClusterView, ServeView, Unknown
 from rayspan.report.status import status
 
 from tests.unit.report.conftest import ANSWERED, FAILED
@@ -95,6 +95,17 @@ SITUATIONS: dict[str, Callable[[Any], Input]] = {
     ),
     "the stages' pods are still starting": lambda w: w.starting(
         w.pod(0, phase="Pending", ready=False), w.pod(1, phase="Pending", ready=False)
+    ),
+    "a quota leaves no room for a stage's pod": lambda w: w.without(
+        w.seen(
+            w.starting(),
+            ray_cluster=RayClusterView(
+                "tiny-abc",
+                (),
+                refused='FailedCreateWorkerPod\npods "tiny-stage-1-worker-x7kq2" is forbidden: exceeded quota',
+            ),
+        ),
+        "tiny-stage-1-0",
     ),
     "a stage finds no node": lambda w: w.starting(
         w.pod(

@@ -36,6 +36,12 @@ def test_a_new_generation_of_what_served_is_an_update(world: Any) -> None:
     )
 
 
+def test_what_never_served_is_starting_also_with_a_newer_version(world: Any) -> None:
+    starting = status(world.serving()).model_copy(update={"phase": "Starting"})
+    older = world.seen(world.starting(), ray_service=world.service(revision="older"))
+    assert status(world.after(older, starting)).phase == "Starting"
+
+
 def test_a_new_generation_that_is_still_being_read_is_an_update(world: Any) -> None:
     assert (
         served(world, lambda g: replace(g, answer=Inspecting(), last_good=g.plan), generation=4) == "Updating"

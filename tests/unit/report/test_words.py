@@ -57,6 +57,9 @@ QUOTES = {
     "a back-off says what the pull said": (
         'Back-off pulling image "a:1": ErrImagePull: not found', "not found",
     ),
+    "a pod that is refused at each try has one name": (
+        'pods "tiny-inspect-1-7kq2x" is forbidden: no', 'pod "tiny-inspect-1-..." is forbidden: no',
+    ),
     "white space is one blank": ("a \n\n  b\tc", "a b c"),
 }  # fmt: skip
 
