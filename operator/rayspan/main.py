@@ -74,7 +74,8 @@ async def _work(
     """Serve all deployments until told to stop. When it returns, nothing is written any more."""
     client = await connect(settings.kubeconfig, settings.api_timeout_seconds, may_write)
     # Pods' addresses come and go: no connection is kept, and no proxy of the environment is for them.
-    connector = aiohttp.TCPConnector(limit=0, force_close=True)
+    # Pods have one address each: there is nothing to race for.
+    connector = aiohttp.TCPConnector(limit=0, force_close=True, happy_eyeballs_delay=None)
     async with aiohttp.ClientSession(connector=connector, trust_env=False) as session:
         observer = Observer(client, session, settings, master_key, time.time)
         memories = Memories(settings.window_seconds)

@@ -47,6 +47,8 @@ class Reconcile:
             self.memories.forget(key)
             return None
         deployment, memory = decided.deployment, self.memories.of(key, decided.deployment.metadata.uid)
+        if not holds:
+            memory.serve = None
         observed = await self.observer.observe(deployment, memory, decided.api)
         memory.secret_wanted |= rollout.lacks_secret(observed)
         if decided.applied:

@@ -10,6 +10,7 @@ from rayspan.api.conditions import Phase
 from rayspan.api.v1alpha1 import Condition, ModelStatus, Status
 from rayspan.cluster.metrics import Window
 from rayspan.cluster.proof import Proof
+from rayspan.cluster.ray import Seen
 from rayspan.plan.types import Plan
 from rayspan.report.input import Refused
 
@@ -46,6 +47,10 @@ class Memory:
     """Conditions as this process wrote them last. A status may be read that is older, or gone by someone's hand: what is told
     in events was told already."""
     scraped_at: float = -math.inf
+    serve: Seen | None = None
+    """What Ray's dashboard told last."""
+    serve_at: float = -math.inf
+    """When its tables were read for that."""
     proof: Proof = field(default_factory=Proof)
 
     def settle(self, status: Status, now: float) -> None:

@@ -35,6 +35,9 @@ from rayspan.settings import Settings
 
 _SCRAPE_SECONDS: Final = 10.0
 """Least time between two scrapes: Ray itself collects its metrics every 10 s."""
+_TABLES_SECONDS: Final = 60.0
+"""How long Ray's tables of actors and nodes do for what is Ready, as long as its pods are the same, Serve says nothing else
+and completions are answered: three of the four requests of a look."""
 _KUBERAY_VERSION: Final = "ray.io/kuberay-version"
 _NO_KIND: Final = Unknown("this cluster does not know RayServices: KubeRay is not installed")
 
@@ -89,7 +92,7 @@ class Observer:
         """Look once at the rest. ``memory`` keeps the scrapes and the proof of serving from look to look."""
         seen = () if isinstance(api.pods, Unknown) else api.pods
         active = api.cluster.name if isinstance(api.cluster, RayClusterView) else None
-        serve = await self._serve(deployment, seen, active)
+        serve = await self._serve(deployment, memory, seen, active)
         await self._scrape(seen, memory)
         entries = await self._prove(deployment, memory, api.service, seen, active, serve)
         return Observed(
@@ -137,23 +140,32 @@ class Observer:
         return tuple(sorted(views, key=lambda pod: (not pod.head, pod.group, pod.name)))
 
     async def _serve(
-        self, deployment: LLMDeployment, pods: tuple[PodView, ...], cluster: str | None
+        self, deployment: LLMDeployment, memory: Memory, pods: tuple[PodView, ...], cluster: str | None
     ) -> Known[ServeView | None]:
+        now, before = self.clock(), memory.serve
+        memory.serve = None
         head = next((pod for pod in pods if pod.head and pod.cluster == cluster and _reachable(pod)), None)
         if head is None:
             return None
         try:
-            return await self.dashboard(head, deployment.metadata.uid).serve(
-                names.application(deployment.metadata.name), pods
+            seen = await self.dashboard(head, deployment.metadata.uid).serve(
+                names.application(deployment.metadata.name),
+                pods,
+                before if memory.settled and 0 <= now - memory.serve_at < _TABLES_SECONDS else None,
             )
         except errors.SourceFailed as error:
             return Unknown(str(error))
+        if seen is not before:
+            memory.serve_at = now
+        memory.serve = seen
+        return seen.whole if seen else None
 
     async def _scrape(self, pods: tuple[PodView, ...], memory: Memory) -> None:
         now = self.clock()
         if now - memory.scraped_at < _SCRAPE_SECONDS:
             return
-        running = [pod for pod in pods if _reachable(pod)]
+        # On the head nobody is served.
+        running = [pod for pod in pods if _reachable(pod) and not pod.head]
         timeout = self.settings.source_timeout_seconds
         scrapes = await metrics.scrape_pods(self.session, running, now, timeout)
         memory.window.add(scrapes, now)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import aiohttp
@@ -32,6 +33,14 @@ _NAMES_ONLY: Final = ("Failed to update the deployments", "The deployments [")
 Row = Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Seen:
+    """The application as Serve alone tells it, and with the ranks of Ray's tables."""
+
+    told: ServeView
+    whole: ServeView
+
+
 class Dashboard:
     """The dashboard of one head pod."""
 
@@ -41,18 +50,24 @@ class Dashboard:
         self._headers = {_HEADER: f"Bearer {token}"}
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
 
-    async def serve(self, application: str, pods: Iterable[PodView]) -> ServeView | None:
-        """The application as Ray has it; None: Ray does not know it yet. Raises SourceFailed."""
+    async def serve(self, application: str, pods: Iterable[PodView], last: Seen | None = None) -> Seen | None:
+        """The application as Ray has it; None: Ray does not know it yet. Raises SourceFailed.
+
+        ``last``: what was seen of it before, if that does for the ranks as long as Serve says nothing else.
+        """
         details = await self._get("/api/serve/applications/", [("api_type", "declarative")])
         if application not in details.get("applications", {}):
             return None
+        told = serve_view(details, application, (), (), pods)
+        if last is not None and last.told == told:
+            return last
         alive, dead, nodes, groups = await asyncio.gather(
             self._rows("actors", ("state", "!=", "DEAD")),
             self._rows("actors", ("class_name", "=", _WORKER_CLASS), ("state", "=", "DEAD")),
             self._rows("nodes"),
             self._groups(details["applications"][application]),
         )
-        return serve_view(details, application, [*dead, *alive], nodes, pods, groups)
+        return Seen(told, serve_view(details, application, [*dead, *alive], nodes, pods, groups))
 
     async def _groups(self, application: Row) -> list[Row]:
         """While replicas start, for only then one can wait for its place."""

@@ -45,7 +45,7 @@ _EXCEPTION = re.compile(
 )
 
 
-@lru_cache(maxsize=2**12)
+@lru_cache(maxsize=2**14)  # of a thousand deployments, some ten sentences each
 def clean(text: str) -> str:
     """One line without colours, secrets and repeated white space."""
     text = _COLOUR.sub("", text)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
-from rayspan.cluster.ray import serve_view
+from rayspan.cluster.ray import Dashboard, serve_view
 from rayspan.report.observed import PodView, RankView
 
 
@@ -49,6 +50,30 @@ def details(**app: Any) -> dict[str, Any]:
 
 
 SERVER = {"actor_id": "a1", "class_name": "ServeReplica:tiny:LLMServer", "placement_group_id": "pg1"}
+
+
+class Told(Dashboard):
+    """A dashboard whose answers are given."""
+
+    def __init__(self, shown: dict[str, Any]) -> None:
+        self.shown, self.asked = shown, 0
+
+    async def _get(self, path: str, query: list[tuple[str, str]]) -> dict[str, Any]:
+        self.asked += 1
+        return self.shown if path == "/api/serve/applications/" else {}
+
+
+def test_the_tables_are_read_again_when_serve_says_something_else() -> None:
+    async def looks() -> None:
+        ray = Told(details())
+        first = await ray.serve("tiny", PODS)
+        assert first is not None and ray.asked == 4
+        assert await ray.serve("tiny", PODS, first) is first and ray.asked == 5
+        ray.shown = details(status="UNHEALTHY")
+        assert await ray.serve("tiny", PODS, first) is not first
+        assert ray.asked > 6
+
+    asyncio.run(looks())
 
 
 def test_ranks_belong_to_the_replica_of_their_placement_group() -> None:
