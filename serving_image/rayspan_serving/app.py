@@ -13,7 +13,8 @@ from ray.serve.deployment import Application
 from ray.serve.llm import LLMConfig, LLMServingArgs, ModelLoadingConfig, build_llm_deployment
 from ray.serve.llm.ingress import make_fastapi_ingress
 
-from rayspan_serving.ingress import OpenAiIngress, web_app
+from rayspan_serving.endpoints import web_app
+from rayspan_serving.ingress import OpenAiIngress
 from rayspan_serving.routes import endpoints
 from rayspan_serving.server import LLMServer
 from rayspan_serving.targets import SERVER_PREFIX

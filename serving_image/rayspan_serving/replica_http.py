@@ -1,9 +1,9 @@
 """The HTTP server of one replica, for the proxies that ask it directly (`rayspan_serving.direct`).
 
-The same routes, the same refusals and the same words as the ingress has (`rayspan_serving.ingress`), in the replica's own
-process: there is no replica to choose, and nobody to ask again. It listens on the pod's address, on a port that the kernel
-gives; who may come there is settled by the NetworkPolicy of the Ray pods, and who may ask by the same keys as at the
-serving port.
+The same endpoints with the same words as the ingress has (`rayspan_serving.endpoints`), in the replica's own process:
+there is no replica to choose, and nobody to ask again. It listens on the pod's address, on a port that the kernel gives;
+who may come there is settled by the NetworkPolicy of the Ray pods, and who may ask by the same keys as at the serving
+port.
 
 Serve's limit of requests at a time counts those that Serve sent. Those that come here have as many places of their own, and
 wait for one as they would in Serve.
@@ -22,8 +22,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rayspan_serving.clock import REPLICA_HEADER
+from rayspan_serving.endpoints import Call, Endpoints, web_app
 from rayspan_serving.gate import header
-from rayspan_serving.ingress import OpenAiIngress, web_app
 from rayspan_serving.routes import Allowed, endpoints
 from rayspan_serving.turnstile import Turnstile
 
@@ -36,7 +36,6 @@ class Here:
 
     def __init__(self, server: Any) -> None:
         self._server = server
-        self.deployment_name = ""
 
     def options(self, **_: Any) -> "Here":
         return self
@@ -54,14 +53,14 @@ class Method:
             yield piece
 
 
-class Desk(OpenAiIngress):
-    """The ingress' endpoints with one replica behind them: this one."""
+class Desk(Endpoints):
+    """The same endpoints with one replica behind them: this one."""
 
     def __init__(self, server: Any, model: str, card: Any, replica: str) -> None:
         super().__init__({model: Here(server)}, {model: card})
         self._replica = replica
 
-    async def _answer(self, request: Request, call: Callable[[], Awaitable[Response]]) -> Response:
+    async def _answer(self, request: Request, call: Call) -> Response:
         try:
             response = await call()
             if isinstance(response, StreamingResponse):
