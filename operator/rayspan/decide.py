@@ -1,8 +1,8 @@
-"""The first half of the flow: read, plan, render, apply. What was decided for one that is Ready holds until an event.
+"""The first half of the flow: read, plan, render, apply. What was decided and carried out holds until an event.
 
-A look at it that no event asked for asks only Ray and the engines, which send none: it reads nothing of the Kubernetes
-API but the nodes, and renders nothing, which is most of what a pass costs. Events may be missed. Of one that is not Ready
-all is read at every look, so none is needed to see why, or that it is over; of the others after some minutes at the latest.
+A look that no event asked for asks only Ray and the engines, which send none: it reads nothing of the Kubernetes
+API but the nodes, and renders nothing, which is most of what a pass costs. Events may be missed: all is read anew after
+some seconds of one that is not Ready, and after some minutes of the others.
 """
 
 from __future__ import annotations

@@ -37,11 +37,11 @@ class Reconcile:
     async def __call__(self, key: tuple[str, str], news: bool = True) -> float | None:
         """One pass; seconds until the next look, None when there is no such object any more.
 
-        Without news, what was decided for one that is Ready does, as long as it holds.
+        Without news, what was decided and carried out does, as long as it holds.
         """
-        clock, seconds = self.observer.clock, self.observer.settings.resync_seconds
+        clock = self.observer.clock
         last = self._decided.pop(key, None)
-        holds = last is not None and not news and last.holds(clock(), seconds)
+        holds = last is not None and not news and last.holds(clock(), self._seconds(key, last))
         decided = last if holds else await self.decide(key)
         if decided is None:
             self.memories.forget(key)
@@ -59,9 +59,16 @@ class Reconcile:
         )
         self.telemetry.told(key, new, written)
         memory.settle(new, clock())
-        if memory.settled:
+        if decided.applied:
             self._decided[key] = decided.told(new) if written else decided
         return self._pause(decided.said, memory)
+
+    def _seconds(self, key: tuple[str, str], last: Decided) -> float:
+        """How long what was decided may do."""
+        settings, memory = self.observer.settings, self.memories.of(key, last.deployment.metadata.uid)
+        if memory.secret_wanted:
+            return 0.0
+        return settings.resync_seconds if memory.settled else settings.reread_seconds
 
     def _input(
         self, decided: Decided, observed: Observed, nodes: Known[tuple[NodeFacts, ...]]

@@ -82,6 +82,10 @@ class Settings:
     """Pause between two lists of all LLMDeployments, for one that no watch event told of; and how old what was read of
     one that is Ready may be. Long, because watches lose no event by themselves."""
 
+    reread_seconds: float = 20.0
+    """How old what was read of one that is not Ready may be: an event of its pods that was missed costs no more than that,
+    and many that start at the same time do not read all they have every two seconds."""
+
     patience: float = 20.0
     """The pause of an unsettled deployment grows to the time since a condition changed divided by this, up to
     ``calm_seconds``: what has not come in minutes is not missed by seconds, and pods' events cut every pause short."""

@@ -64,6 +64,7 @@ class Flow:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, written: bool = False) -> None:
         self.now, self.decisions, self.fails, self.phase = 0.0, 0, False, "Ready"
         self.told: list[Status] = []
+        self.applied = CARRIED_OUT.applied
         looks = SimpleNamespace(
             clock=lambda: self.now, settings=Settings(), client=None, observe=self._observe
         )
@@ -71,11 +72,13 @@ class Flow:
         monkeypatch.setattr(reconcile, "write_status", self._write)
         telemetry = SimpleNamespace(told=lambda *_: None)
         self.written = written
+        memories = Memories(300.0)
+        memories.of(KEY, "1").secret_wanted = False
         self.flow = Reconcile(
             cast(Any, self._decide),
             cast(Any, looks),
             cast(Any, SimpleNamespace(seen=self._seen)),
-            Memories(300.0),
+            memories,
             cast(Any, None),
             cast(Any, telemetry),
         )
@@ -86,7 +89,7 @@ class Flow:
 
     async def _decide(self, key: tuple[str, str]) -> Decided:
         self.decisions += 1
-        return replace(CARRIED_OUT, at=self.now)
+        return replace(CARRIED_OUT, at=self.now, applied=self.applied)
 
     async def _seen(self, *_: Any) -> Any:
         return ()
@@ -121,20 +124,28 @@ def test_without_news_nothing_is_decided_until_it_is_old(monkeypatch: pytest.Mon
         assert flow.decisions == decisions, now
 
 
-def test_while_it_is_not_ready_all_is_read_at_every_look(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_it_is_not_ready_all_is_read_after_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     flow = Flow(monkeypatch)
     flow.phase = "Recovering"
-    for _ in range(3):
+    for now, decisions in ((0, 1), (19, 1), (20, 2), (39, 2), (40, 3)):
+        flow.now = now
         flow.pass_(False)
-    flow.phase = "Ready"
+        assert flow.decisions == decisions, now
+
+
+def test_what_was_refused_or_waits_for_its_secret_is_decided_at_every_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    flow = Flow(monkeypatch)
+    flow.applied = None
+    flow.pass_(False)
+    flow.pass_(False)
+    assert flow.decisions == 2
+    flow.applied = CARRIED_OUT.applied
+    flow.flow.memories.of(KEY, "1").secret_wanted = True
+    flow.pass_(False)
     flow.pass_(False)
     assert flow.decisions == 4
-    flow.pass_(False)
-    assert flow.decisions == 4
-    flow.phase = "Recovering"
-    flow.pass_(False)
-    flow.pass_(False)
-    assert flow.decisions == 5
 
 
 def test_after_a_pass_that_failed_all_is_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
