@@ -39,6 +39,8 @@ APPLIED: Final = f"{GROUP}/applied"
 
 PAGE: Final = 100
 """Objects of a page."""
+CONNECTIONS: Final = 32
+"""To the API server at the same time: asyncio's TLS keeps 128 KiB for each, and one core has no use for more."""
 
 _TEST_FAILED: Final = "the server rejected our request due to an error in our request"
 """All that the API server says of a JSON patch whose ``test`` does not hold."""
@@ -69,6 +71,7 @@ async def connect(
         raise errors.SettingsError(f"cannot log in to Kubernetes: {error}") from error
     # Where there is no proxy to be found, none is looked for: that would be a thread for each request.
     configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
+    configuration.connection_pool_maxsize = CONNECTIONS
     api = ApiClient(configuration)
     api.user_agent = "rayspan"
     return Client(api, timeout_seconds, may_write)
