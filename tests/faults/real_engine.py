@@ -29,7 +29,7 @@ FAULTS: dict[str, Making] = {
     "throttled path": lambda r: Fault("Coordinator", r.randint(3, 4), 16, path_share=r.uniform(0.007, 0.011)),
     "saturated engine": lambda r: Fault("Engine", r.randint(8, 14), r.randint(16, 24)),
     "small cache": lambda r: Fault("KVCache", r.randint(6, 9), r.randint(200, 240)),
-    "slow stage": lambda r: Fault("PipelineImbalance", SEQUENCES, 12, stage_share=r.uniform(0.07, 0.11)),
+    "slow stage": lambda r: Fault("PipelineImbalance", SEQUENCES, 12, stage_share=r.uniform(0.1, 0.12)),
 }
 
 
