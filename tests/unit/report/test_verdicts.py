@@ -77,6 +77,10 @@ CASES: dict[str, tuple[dict[str, Any], str | None]] = {
     "an objective that is missed in the engine": ({"missed": True}, "Engine"),
     "an objective that is missed on the path": ({"missed": True, "answer": Mean(200, 3.0)}, None),
     "one stage works all the time and the other waits": ({"stage_shares": (0.35, 0.92)}, "PipelineImbalance"),
+    "one stage does nearly all the work, of one batch at a time": (
+        {"stage_shares": (0.07, 0.71)},
+        "PipelineImbalance",
+    ),
     "one sequence alone takes the sum of the stages": (
         {"stage_shares": (0.1, 0.85), "engines": {"a": Engine(1.0), "b": Engine(1.0)}},
         None,
