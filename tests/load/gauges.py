@@ -18,8 +18,8 @@ from tests.api.direct import Direct, Kind, Object, place
 PATIENCE_SECONDS: Final = 1800
 SPACING_SECONDS: Final = 0.25
 """Between two edits."""
-CALM_SECONDS: Final = 15
-"""Without a write: then the quiet time begins."""
+CALM_SECONDS: Final = 45
+"""Without a write: then the quiet time begins. Looks that events asked for go on for a while after the last write."""
 _WRITES: Final = re.compile(
     r'^apiserver_request_total\{.*resource="(?!leases)[^"]*".*verb="(POST|PUT|PATCH|APPLY|DELETE)"\} (\S+)$',
     re.M,
