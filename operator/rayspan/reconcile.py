@@ -47,7 +47,7 @@ class Reconcile:
             self.memories.forget(key)
             return None
         deployment, memory = decided.deployment, self.memories.of(key, decided.deployment.metadata.uid)
-        if not holds:
+        if not (holds and memory.settled):
             memory.serve = None
         observed = await self.observer.observe(deployment, memory, decided.api)
         memory.secret_wanted |= rollout.lacks_secret(observed)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from rayspan.render import names
 
 from tests.api.direct import POD, RAY_CLUSTER, RAY_SERVICE, SERVICE, Direct, Object
-from tests.load.fake_ray import FakeRay
+from tests.load.fake_ray import SERVING_PORT, FakeRay
 
 
 async def pods_made(api: Direct, ray: FakeRay, services: Iterable[Object], nodes: int) -> None:
@@ -62,7 +62,7 @@ def _service(name: str, namespace: str) -> Object:
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": names.serve_service(name), "namespace": namespace},
-        "spec": {"ports": [{"name": "serve", "port": 8000}]},
+        "spec": {"ports": [{"name": "serve", "port": SERVING_PORT}]},
     }
 
 

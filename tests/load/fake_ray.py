@@ -18,6 +18,7 @@ from rayspan.render import names
 from tests import ray_answers
 from tests.api.direct import Object
 
+SERVING_PORT: Final = 8000
 _ANSWER: Final = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "a"}}]}
 
 
@@ -33,7 +34,7 @@ class FakeRay:
         self._served[head] = application, stages
 
     @asynccontextmanager
-    async def running(self, port: int = 8000) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[None]:
         """Answer, at the ports of the dashboard, of the metrics and of serving."""
         app = web.Application()
         app.router.add_get("/api/serve/applications/", self._applications)
@@ -43,7 +44,7 @@ class FakeRay:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         try:
-            for each in (names.DASHBOARD_PORT, names.METRICS_PORT, port):
+            for each in (names.DASHBOARD_PORT, names.METRICS_PORT, SERVING_PORT):
                 await web.TCPSite(runner, "0.0.0.0", each, backlog=1024).start()
             yield
         finally:

@@ -3,8 +3,9 @@
     make scale            # OPTIONS="--deployments 1000 --edits 200 --quiet-seconds 60"
 
 etcd, API server and garbage collector are real (tests/api/server.py); nodes, RayClusters, Services and pods are made by the
-test, in place of kwok, and one server answers in all of them as Ray and an idle engine would: so they become Ready. Operator and KubeRay work one after the other, each held
-to the last core as by ``taskset``; everything else runs on all of them, so that the figures of two cores are too bad.
+test, in place of kwok, and one server answers in all of them as Ray and an idle engine would: so they become Ready.
+Operator and KubeRay work one after the other, each held to the last core as by ``taskset``; everything else runs on all of
+them, so that the figures of two cores are too bad.
 
 - apply to RayService: from the first create sent to the last RayService seen, all creates sent as fast as they are taken
   (which includes what the API server needs for it), and per second of processor time that it took for it itself

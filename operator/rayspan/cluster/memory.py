@@ -48,7 +48,7 @@ class Memory:
     in events was told already."""
     scraped_at: float = -math.inf
     serve: Seen | None = None
-    """What Ray's dashboard told last."""
+    """What Ray's dashboard told last, while that may do for the ranks."""
     serve_at: float = -math.inf
     """When its tables were read for that."""
     proof: Proof = field(default_factory=Proof)

@@ -151,7 +151,7 @@ class Observer:
             seen = await self.dashboard(head, deployment.metadata.uid).serve(
                 names.application(deployment.metadata.name),
                 pods,
-                before if memory.settled and 0 <= now - memory.serve_at < _TABLES_SECONDS else None,
+                before if 0 <= now - memory.serve_at < _TABLES_SECONDS else None,
             )
         except errors.SourceFailed as error:
             return Unknown(str(error))

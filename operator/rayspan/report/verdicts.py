@@ -200,7 +200,7 @@ def _imbalance(found: Stations, scale: float) -> Evidence | None:
     if not shares or found.running < len(shares) * scale:
         return None  # what runs alone takes the sum of the stages, however they are cut
     slowest = max(range(len(shares)), key=lambda stage: shares[stage])
-    busy = ALONE if shares[slowest] >= BUSY * sum(shares) and len(shares) > 1 else BUSY
+    busy = ALONE if shares[slowest] >= BUSY * sum(shares) else BUSY
     if shares[slowest] < busy * scale:
         return None
     if shares[slowest] < _times_as_much(IMBALANCE, scale) * sum(shares) / len(shares):
