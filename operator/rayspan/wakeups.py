@@ -13,6 +13,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from contextvars import Context
 from typing import Final
 
 from rayspan.errors import RayspanError
@@ -57,7 +58,10 @@ class Wakeups:
             self._versions[key] = version
         self._events.setdefault(key, asyncio.Event()).set()
         if key not in self._tasks:
-            self._tasks[key] = asyncio.create_task(self._loop(key), name=f"{namespace}/{name}")
+            # In a context of its own: kopf keeps the event that it handles in the current one, and that would last as long.
+            self._tasks[key] = asyncio.create_task(
+                self._loop(key), name=f"{namespace}/{name}", context=Context()
+            )
 
     def begin(self, namespace: str, name: str) -> None:
         """Have a deployment looked at that no event told of; one that has a loop looks by itself."""

@@ -24,6 +24,7 @@ from urllib.parse import urlencode
 from urllib.request import getproxies
 
 import aiohttp
+import orjson
 from kubernetes.aio import config as kubernetes_config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
@@ -240,7 +241,7 @@ class Client:
         content_type: str = "application/json",
     ) -> Object:
         text = await self._send(method, path, query=query, body=body, content_type=content_type)
-        answer: Object = json.loads(text)
+        answer: Object = orjson.loads(text)
         return answer
 
     async def _send(

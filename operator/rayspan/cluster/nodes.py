@@ -43,6 +43,8 @@ KEPT_SECONDS: Final = 5.0
 """How long a reading serves: a node that is lost is seen well within the 30 s that a dead stage may take."""
 SEEN_SECONDS: Final = 60.0
 """How long a reading serves for a look at what is Ready: a node that is lost shows in its pods."""
+LONG_SECONDS: Final = 0.1
+"""What an edit may be kept waiting for a reading."""
 REFUSED_SECONDS: Final = 60.0
 """How long a refusal serves: roles change seldom, and every refused request stands in the cluster's audit log."""
 
@@ -53,6 +55,7 @@ class Nodes:
     def __init__(self, client: Client, clock: Callable[[], float], namespaces: Sequence[str] = ()) -> None:
         self._client, self._clock, self._namespaces = client, clock, namespaces
         self._lock = asyncio.Lock()
+        self._renewal: asyncio.Task[None] | None = None
         self._read_at = self._refused_at = -math.inf
         self._took = 0.0
         self._facts: Known[tuple[NodeFacts, ...]] = ()
@@ -65,12 +68,15 @@ class Nodes:
 
         Where the operator serves some namespaces only, GPUs held in others count as free.
         ``age``: seconds that a reading may be old, unless readings take so long that they are shared; those who ask
-        at the same time share one.
+        at the same time share one. Where readings take longer than ``LONG_SECONDS``, an older one serves once more while
+        it is renewed, unless it is as old as ``SEEN_SECONDS``, or ``age`` is 0.
         """
-        oldest = self._clock() - max(age, self._took * (1 / READING_SHARE - 1))
-        async with self._lock:
-            if self._read_at <= oldest:
-                await self._read()
+        now = self._clock()
+        oldest = now - max(age, self._took * (1 / READING_SHARE - 1))
+        if not age or self._took < LONG_SECONDS or self._read_at <= now - SEEN_SECONDS:
+            await self._read_since(oldest)
+        elif self._read_at <= oldest and (self._renewal is None or self._renewal.done()):
+            self._renewal = asyncio.create_task(self._renew(oldest))
         own = self._held.get((namespace, name))
         if own is None or isinstance(self._facts, Unknown):
             return self._facts
@@ -93,6 +99,17 @@ class Nodes:
         except errors.RayspanError as error:
             return Unknown(f"pods cannot be read: {error}")
         return vouched_facts(pods)
+
+    async def _renew(self, oldest: float) -> None:
+        try:
+            await self._read_since(oldest)
+        except errors.RayspanError as error:
+            log.debug("nodes cannot be read: %s", error)  # the next one who has to wait says so
+
+    async def _read_since(self, oldest: float) -> None:
+        async with self._lock:
+            if self._read_at <= oldest:
+                await self._read()
 
     async def _read(self) -> None:
         began = self._clock()

@@ -25,12 +25,14 @@ class Cluster:
     """Stands in for the API server: one node, whose GPUs change; counts how often it is asked."""
 
     def __init__(self) -> None:
-        self.gpus, self.asked = 1, 0
+        self.gpus, self.asked, self.away = 1, 0, False
 
     async def find(self, kind: kinds.Kind, namespace: str | None = None, **_: str) -> list[dict[str, Any]]:
         if kind != kinds.NODE:
             return []
         self.asked += 1
+        if self.away:
+            raise errors.ApiUnavailable("nodes: away")
         gpus = self.gpus
         await asyncio.sleep(0)
         return [{"metadata": {"name": "a"}, "status": {"allocatable": {"nvidia.com/gpu": str(gpus)}}}]
@@ -92,6 +94,35 @@ async def test_readings_that_take_long_are_shared_for_a_while() -> None:
     now[0] += 2
     await nodes.read("ns", "b", age=0.0)
     assert cluster.asked == 2
+
+
+async def test_a_reading_that_takes_long_is_renewed_while_the_last_one_serves() -> None:
+    cluster, now = Cluster(), [100.0]
+    nodes = Nodes(cast(Client, cluster), lambda: now[0])
+    await nodes.read("ns", "a")
+    nodes._took = 1.0  # as in a large cluster
+    cluster.gpus, now[0] = 2, now[0] + KEPT_SECONDS
+    assert [gpus(await nodes.read("ns", name)) for name in ("a", "b")] == [[1], [1]], "not waited for"
+    while nodes._took:
+        await asyncio.sleep(0)
+    assert (gpus(await nodes.read("ns", "a")), cluster.asked) == ([2], 2), "renewed once"
+    nodes._took = 1.0
+    cluster.gpus, now[0] = 3, now[0] + SEEN_SECONDS
+    assert gpus(await nodes.read("ns", "a")) == [3], "too old to serve once more"
+
+
+async def test_a_renewal_that_fails_is_left_to_those_who_have_to_wait() -> None:
+    cluster, now = Cluster(), [100.0]
+    nodes = Nodes(cast(Client, cluster), lambda: now[0])
+    await nodes.read("ns", "a")
+    nodes._took = 1.0  # as in a large cluster
+    cluster.away, now[0] = True, now[0] + KEPT_SECONDS
+    for _ in range(9):
+        assert gpus(await nodes.read("ns", "a")) == [1]
+        await asyncio.sleep(0)
+    now[0] += SEEN_SECONDS
+    with pytest.raises(errors.ApiUnavailable):
+        await nodes.read("ns", "a")
 
 
 async def test_what_the_named_deployment_holds_itself_is_free_for_it() -> None:

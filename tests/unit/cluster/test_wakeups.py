@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextvars import ContextVar
 
 import pytest
 from rayspan.errors import ApiUnavailable
@@ -48,6 +49,22 @@ async def test_a_burst_of_events_makes_one_pass_and_one_more() -> None:
     await asyncio.sleep(5)
     assert passes.at == [0.0, SPACING_SECONDS]
     await wakeups.stop()
+
+
+async def test_a_loop_keeps_nothing_of_the_event_that_began_it() -> None:
+    event: ContextVar[str] = ContextVar("event", default="none")
+    seen = []
+
+    async def one_pass(key: tuple[str, str], news: bool) -> float:
+        seen.append(event.get())
+        return 1000.0
+
+    wakeups = Wakeups(one_pass, Telemetry())
+    event.set("of kopf")
+    wakeups.wake("ns", "a")
+    await asyncio.sleep(0.01)
+    await wakeups.stop()
+    assert seen == ["none"]
 
 
 @in_no_time
