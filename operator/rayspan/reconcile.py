@@ -5,6 +5,7 @@ Level-triggered: it looks afresh, does what is missing, says when to look again.
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass, field
 
 from rayspan.cluster import rollout
@@ -32,7 +33,8 @@ class Reconcile:
     memories: Memories
     report_settings: report.Settings
     telemetry: Telemetry
-    _decided: dict[tuple[str, str], Decided] = field(default_factory=dict)
+    _decided: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    """Pickled: objects that rest between two looks take ten times the memory, and the garbage collector's time."""
 
     async def __call__(self, key: tuple[str, str], news: bool = True) -> float | None:
         """One pass; seconds until the next look, None when there is no such object any more.
@@ -40,7 +42,8 @@ class Reconcile:
         Without news, what was decided and carried out does, as long as it holds.
         """
         clock = self.observer.clock
-        last = self._decided.pop(key, None)
+        kept = self._decided.pop(key, None)
+        last: Decided | None = pickle.loads(kept) if kept else None
         holds = last is not None and not news and last.holds(clock(), self._seconds(key, last))
         decided = last if holds else await self.decide(key)
         if decided is None:
@@ -60,7 +63,7 @@ class Reconcile:
         self.telemetry.told(key, new, written)
         memory.settle(new, clock())
         if decided.applied:
-            self._decided[key] = decided.told(new) if written else decided
+            self._decided[key] = pickle.dumps(decided.told(new) if written else decided)
         return self._pause(decided.said, memory)
 
     def _seconds(self, key: tuple[str, str], last: Decided) -> float:

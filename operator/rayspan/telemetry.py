@@ -17,7 +17,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from rayspan.api.v1alpha1 import Status
-from rayspan.report.samples import HELP, PREFIX, samples
+from rayspan.report.samples import HELP, PREFIX, Sample, samples
 
 _LAG_SECONDS: Final = 1.0
 
@@ -67,8 +67,8 @@ class Telemetry:
             registry=self.registry,
         )
         self._writes = Counter("rayspan_status_writes_total", "Statuses written.", registry=self.registry)
-        self._statuses: dict[tuple[str, str], Status] = {}
-        self.registry.register(_Deployments(self._statuses))
+        self._samples: dict[tuple[str, str], tuple[Sample, ...]] = {}
+        self.registry.register(_Deployments(self._samples))
         self._under_way: dict[tuple[str, str], float] = {}
         self._seen: dict[tuple[str, str], float] = {}
         self._loops: set[tuple[str, str]] = set()
@@ -105,13 +105,13 @@ class Telemetry:
 
     def told(self, key: tuple[str, str], status: Status, written: bool) -> None:
         """What a pass found, and whether it was written."""
-        self._statuses[key] = status
+        self._samples[key] = tuple(samples(status))
         if written:
             self._writes.inc()
 
     def forget(self, key: tuple[str, str]) -> None:
         """A deployment is gone."""
-        self._statuses.pop(key, None)
+        self._samples.pop(key, None)
 
     def oldest_pass_seconds(self) -> float:
         """Age of the pass that is under way for longest; 0: none is."""
@@ -146,14 +146,14 @@ class Telemetry:
 class _Deployments(Collector):
     """What the last passes found of each deployment, put together when it is asked for."""
 
-    def __init__(self, statuses: Mapping[tuple[str, str], Status]) -> None:
-        self._statuses = statuses
+    def __init__(self, found: Mapping[tuple[str, str], tuple[Sample, ...]]) -> None:
+        self._samples = found
 
     def collect(self) -> Iterator[Metric]:
         """All deployments, metric by metric."""
         families: dict[str, GaugeMetricFamily] = {}
-        for (namespace, name), status in list(self._statuses.items()):
-            for sample in samples(status):
+        for (namespace, name), found in list(self._samples.items()):
+            for sample in found:
                 keys, values = zip(("namespace", namespace), ("name", name), *sample.labels, strict=True)
                 if sample.name not in families:
                     title = f"{PREFIX}_{sample.name}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rayspan.api.v1alpha1 import Condition
-from rayspan.cluster.events import turned
+from rayspan.cluster.events import Turn, turned, turns
 
 
 @dataclass
@@ -22,7 +22,7 @@ class Told:
 
     events: Counter[str] = field(default_factory=Counter)
     turns: Counter[str] = field(default_factory=Counter)
-    _last: dict[str, list[Condition]] = field(default_factory=dict)
+    _last: dict[str, dict[str, Turn]] = field(default_factory=dict)
 
     def note(self, plural: str, thing: dict[str, Any]) -> None:
         """Note a write that the API server took, by what it answered."""
@@ -31,8 +31,8 @@ class Told:
         elif plural == "llmdeployments/status":
             uid = thing["metadata"]["uid"]
             now = [Condition.model_validate(one) for one in thing["status"]["conditions"]]
-            self.turns.update(_sentences(turned(self._last.get(uid, ()), now)))
-            self._last[uid] = now
+            self.turns.update(_sentences(turned(self._last.get(uid, {}), now)))
+            self._last[uid] = turns(now)
 
     def too_often(self) -> list[str]:
         """Events that were told more often than what they tell happened."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from rayspan import errors
 from rayspan.api.conditions import ConditionType, Reason
@@ -38,10 +38,21 @@ _ON_THE_WAY: Final = frozenset(
 _UNTOLD: Final = frozenset({Reason.NOT_REACHED, Reason.UNOBSERVED})
 
 
-def turned(old: Iterable[Condition], new: Iterable[Condition]) -> Iterator[Condition]:
+class Turn(NamedTuple):
+    """What of a condition tells whether it turned."""
+
+    status: str
+    reason: str
+
+
+def turns(conditions: Iterable[Condition]) -> dict[str, Turn]:
+    """By their types."""
+    return {one.type: Turn(one.status, one.reason) for one in conditions}
+
+
+def turned(before: Mapping[str, Turn], now: Iterable[Condition]) -> Iterator[Condition]:
     """Conditions whose status turned, or whose reason did while they are not as one wants them."""
-    before = {one.type: one for one in old}
-    for one in new:
+    for one in now:
         was = before.get(one.type)
         if one.type not in _TOLD or one.status == "Unknown" or one.reason in _UNTOLD:
             continue

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from rayspan.api.conditions import Phase
-from rayspan.api.v1alpha1 import Condition, ModelStatus, Status
+from rayspan.api.v1alpha1 import ModelStatus, Status
+from rayspan.cluster.events import Turn
 from rayspan.cluster.metrics import Window
 from rayspan.cluster.proof import Proof
 from rayspan.cluster.ray import Seen
@@ -43,8 +44,8 @@ class Memory:
     policies_left: bool = True
     """Whether NetworkPolicies may be left of an operator that made them, where this one makes none."""
     written_at: float = -math.inf
-    written: tuple[Condition, ...] | None = None
-    """Conditions as this process wrote them last. A status may be read that is older, or gone by someone's hand: what is told
+    written: Mapping[str, Turn] | None = None
+    """Conditions, by their types, as this process wrote them last. A status may be read that is older, or gone by someone's hand: what is told
     in events was told already."""
     scraped_at: float = -math.inf
     serve: Seen | None = None

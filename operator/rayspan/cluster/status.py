@@ -23,7 +23,8 @@ async def write_status(
     metadata, document = deployment.metadata, new.model_dump(by_alias=True, exclude_none=True, mode="json")
     with suppress(errors.NotFound, errors.Conflict):  # gone, or another one by now
         await client.apply_status(metadata.namespace, metadata.name, metadata.uid, document)
-        before = old.conditions if memory.written is None else memory.written
-        memory.written_at, memory.written = now, tuple(new.conditions or ())
-        await events.tell(client, deployment, events.turned(before or (), memory.written))
+        conditions = new.conditions or ()
+        before = events.turns(old.conditions or ()) if memory.written is None else memory.written
+        memory.written_at, memory.written = now, events.turns(conditions)
+        await events.tell(client, deployment, events.turned(before, conditions))
     return True

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 from rayspan.api.v1alpha1 import Condition, LLMDeployment
-from rayspan.cluster.events import event, turned
+from rayspan.cluster.events import event, turned, turns
 
 
 def condition(kind: str, status: str, reason: str) -> Condition:
@@ -45,7 +45,7 @@ def test_told(case: str) -> None:
     kind = case.partition(":")[0]
     before, after, told = CASES[case]
     old = [condition(kind, *before)] if before else []
-    assert bool(list(turned(old, [condition(kind, *after)]))) is told
+    assert bool(list(turned(turns(old), [condition(kind, *after)]))) is told
 
 
 def test_an_event_is_a_warning_only_when_something_is_wrong() -> None:
