@@ -5,7 +5,9 @@ Level-triggered: it looks afresh, does what is missing, says when to look again.
 
 from __future__ import annotations
 
+import asyncio
 import pickle
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 
 from rayspan.cluster import rollout
@@ -36,10 +38,11 @@ class Reconcile:
     _decided: dict[tuple[str, str], bytes] = field(default_factory=dict)
     """Pickled: objects that rest between two looks take ten times the memory, and the garbage collector's time."""
 
-    async def __call__(self, key: tuple[str, str], news: bool = True) -> float | None:
+    async def __call__(self, key: tuple[str, str], news: bool, edited: asyncio.Event) -> float | None:
         """One pass; seconds until the next look, None when there is no such object any more.
 
-        Without news, what was decided and carried out does, as long as it holds.
+        Without news, what was decided and carried out does, as long as it holds. What Ray and the engines say is not waited
+        for when there is an edit: one that hangs takes a while, and may be what the edit is to mend.
         """
         clock = self.observer.clock
         kept = self._decided.pop(key, None)
@@ -52,7 +55,9 @@ class Reconcile:
         deployment, memory = decided.deployment, self.memories.of(key, decided.deployment.metadata.uid)
         if not (holds and memory.settled):
             memory.serve = None
-        observed = await self.observer.observe(deployment, memory, decided.api)
+        observed = await _unless(edited, self.observer.observe(deployment, memory, decided.api))
+        if observed is None:
+            return 0.0
         memory.secret_wanted |= rollout.lacks_secret(observed)
         if decided.applied:
             await rollout.scale(self.observer.client, deployment, decided.applied, observed)
@@ -98,3 +103,15 @@ class Reconcile:
             return settings.calm_seconds
         waiting = self.observer.clock() - memory.changed_at
         return min(settings.calm_seconds, max(settings.fast_seconds, waiting / settings.patience))
+
+
+async def _unless(happened: asyncio.Event, looking: Coroutine[None, None, Observed]) -> Observed | None:
+    """What a look sees; None: it was broken off."""
+    tasks = look, _ = asyncio.create_task(looking), asyncio.create_task(happened.wait())
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return look.result() if look.done() else None
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -21,13 +21,14 @@ from rayspan.telemetry import Telemetry
 
 Key = tuple[str, str]
 """Namespace and name."""
-Pass = Callable[[Key, bool], Awaitable[float | None]]
-"""One pass, and whether an event asked for it: seconds until the next look, or None when the object is gone."""
+Pass = Callable[[Key, bool, asyncio.Event], Awaitable[float | None]]
+"""One pass, whether an event asked for it, and what is set when the LLMDeployment is edited meanwhile: seconds until the
+next look, or None when the object is gone."""
 
 log = logging.getLogger("rayspan.wakeups")
 
 SPACING_SECONDS: Final = 0.3
-"""Least time from the start of one pass to the next, so that a burst of events makes one pass."""
+"""Least time from the start of a pass that events asked for to the next, so that a burst of them makes one pass."""
 STUMBLE_SECONDS: Final = 10.0
 """Pause after a pass that raised: a cluster that does not answer, or a bug, which is logged with its traceback."""
 AT_ONCE: Final = 64
@@ -43,6 +44,7 @@ class Wakeups:
         self._telemetry = telemetry
         self._at_once = {news: asyncio.Semaphore(AT_ONCE) for news in (True, False)}
         self._events: dict[Key, asyncio.Event] = {}
+        self._edits: dict[Key, asyncio.Event] = {}
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._versions: dict[Key, object] = {}
         self._stopped = False
@@ -56,6 +58,7 @@ class Wakeups:
             if self._versions.get(key) == version:
                 return
             self._versions[key] = version
+            self._edits.setdefault(key, asyncio.Event()).set()
         self._events.setdefault(key, asyncio.Event()).set()
         if key not in self._tasks:
             # In a context of its own: kopf keeps the event that it handles in the current one, and that would last as long.
@@ -77,14 +80,16 @@ class Wakeups:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _loop(self, key: Key) -> None:
-        event, clock = self._events[key], asyncio.get_running_loop().time
+        event, edited = self._events[key], self._edits.setdefault(key, asyncio.Event())
+        clock = asyncio.get_running_loop().time
         self._telemetry.looping(key, True)
         try:
             while True:
                 news = event.is_set()
                 event.clear()
+                edited.clear()
                 started = clock()
-                pause = await self._guarded(key, news)
+                pause = await self._guarded(key, news, edited)
                 if pause is None:
                     if not event.is_set():
                         return
@@ -92,18 +97,20 @@ class Wakeups:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(pause):
                         await event.wait()
-                await asyncio.sleep(max(0.0, started + SPACING_SECONDS - clock()))
+                if news:
+                    await asyncio.sleep(max(0.0, started + SPACING_SECONDS - clock()))
         finally:
             self._events.pop(key, None)
+            self._edits.pop(key, None)
             self._tasks.pop(key, None)
             self._versions.pop(key, None)
             self._telemetry.looping(key, False)
 
-    async def _guarded(self, key: Key, news: bool) -> float | None:
+    async def _guarded(self, key: Key, news: bool, edited: asyncio.Event) -> float | None:
         async with self._at_once[news]:
             with self._telemetry.passing(key) as outcome:
                 try:
-                    pause = await self._pass(key, news)
+                    pause = await self._pass(key, news, edited)
                 except RayspanError as error:
                     log.warning("%s/%s: the pass was broken off: %s", *key, error)
                     outcome.failed()

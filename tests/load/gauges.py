@@ -18,6 +18,8 @@ from tests.api.direct import Direct, Kind, Object, place
 PATIENCE_SECONDS: Final = 1800
 SPACING_SECONDS: Final = 0.25
 """Between two edits."""
+SLOW_SECONDS: Final = 1.0
+"""An edit that takes longer is told."""
 CALM_SECONDS: Final = 45
 """Without a write: then the quiet time begins. Looks that events asked for go on for a while after the last write."""
 _WRITES: Final = re.compile(
@@ -137,6 +139,8 @@ async def edited(
         began = time.monotonic()
         await seen.until(lambda name=name: seen.replicas[name] > least[name], f"the change of {name}")
         latencies.append(time.monotonic() - began)
+        if latencies[-1] > SLOW_SECONDS:
+            say(f"the change of {name} took {latencies[-1]:.1f} s")
         await asyncio.sleep(SPACING_SECONDS)
     return sorted(latencies)
 

@@ -63,6 +63,7 @@ class Flow:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, written: bool = False) -> None:
         self.now, self.decisions, self.fails, self.phase = 0.0, 0, False, "Ready"
+        self.hangs = self.broken_off = False
         self.told: list[Status] = []
         self.applied = CARRIED_OUT.applied
         looks = SimpleNamespace(
@@ -85,7 +86,7 @@ class Flow:
 
     def pass_(self, news: bool) -> None:
         """One pass."""
-        asyncio.run(cast(Any, self.flow(KEY, news)))
+        asyncio.run(cast(Any, self.flow(KEY, news, asyncio.Event())))
 
     async def _decide(self, key: tuple[str, str]) -> Decided:
         self.decisions += 1
@@ -97,6 +98,11 @@ class Flow:
     async def _observe(self, *_: Any) -> Any:
         if self.fails:
             raise ZeroDivisionError
+        try:
+            await asyncio.sleep(1000 * self.hangs)
+        except asyncio.CancelledError:
+            self.broken_off = True
+            raise
         return SimpleNamespace(
             ray_service=None, port=None, pods=(), serve=None, ray_cluster=None, pending_cluster=None
         )
@@ -122,6 +128,15 @@ def test_without_news_nothing_is_decided_until_it_is_old(monkeypatch: pytest.Mon
         flow.now = now
         flow.pass_(news)
         assert flow.decisions == decisions, now
+
+
+async def test_an_edit_breaks_off_a_look_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    flow, edited = Flow(monkeypatch), asyncio.Event()
+    flow.hangs = True
+    asyncio.get_running_loop().call_later(0.01, edited.set)
+    assert await flow.flow(KEY, False, edited) == 0.0, "looked again at once"
+    assert flow.broken_off, "no request is left behind"
+    assert not flow.told, "nothing is told of half a look"
 
 
 def test_while_it_is_not_ready_all_is_read_after_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,9 +36,10 @@ Held = Counter[tuple[str, str]]
 
 log = logging.getLogger("rayspan.nodes")
 
-READING_SHARE: Final = 0.2
-"""At most this share of the time goes for readings, however many ask for one anew: that of a large cluster takes long,
-and serves them for a while."""
+READING_SHARE: Final = 0.05
+"""At most this share of the time goes for readings: that of a large cluster takes long, and serves for a while."""
+READING_SHARE_ANEW: Final = 0.2
+"""The same where one is wanted anew, however many want it."""
 KEPT_SECONDS: Final = 5.0
 """How long a reading serves: a node that is lost is seen well within the 30 s that a dead stage may take."""
 SEEN_SECONDS: Final = 60.0
@@ -72,7 +73,7 @@ class Nodes:
         it is renewed, unless it is as old as ``SEEN_SECONDS``, or ``age`` is 0.
         """
         now = self._clock()
-        oldest = now - max(age, self._took * (1 / READING_SHARE - 1))
+        oldest = now - max(age, self._took * (1 / (READING_SHARE if age else READING_SHARE_ANEW) - 1))
         if not age or self._took < LONG_SECONDS or self._read_at <= now - SEEN_SECONDS:
             await self._read_since(oldest)
         elif self._read_at <= oldest and (self._renewal is None or self._renewal.done()):

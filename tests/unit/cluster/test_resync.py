@@ -36,7 +36,7 @@ class Cluster:
 async def looked_at(cluster: Cluster, namespaces: tuple[str, ...], seconds: float, *woken: Key) -> list[Key]:
     passes: list[Key] = []
 
-    async def one_pass(key: Key, news: bool) -> float | None:
+    async def one_pass(key: Key, news: bool, edited: asyncio.Event) -> float | None:
         passes.append(key)
         return 1000.0
 

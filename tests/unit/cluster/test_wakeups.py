@@ -24,7 +24,8 @@ class Passes:
         self.news: list[bool] = []
         self.together = self.most_together = 0
 
-    async def __call__(self, key: tuple[str, str], news: bool) -> float | None:
+    async def __call__(self, key: tuple[str, str], news: bool, edited: asyncio.Event) -> float | None:
+        self.edited = edited
         self.news.append(news)
         self.at.append(round(asyncio.get_running_loop().time(), 3))
         self.together += 1
@@ -55,7 +56,7 @@ async def test_a_loop_keeps_nothing_of_the_event_that_began_it() -> None:
     event: ContextVar[str] = ContextVar("event", default="none")
     seen = []
 
-    async def one_pass(key: tuple[str, str], news: bool) -> float:
+    async def one_pass(key: tuple[str, str], news: bool, edited: asyncio.Event) -> float:
         seen.append(event.get())
         return 1000.0
 
@@ -86,6 +87,33 @@ async def test_a_pass_is_told_whether_an_event_asked_for_it() -> None:
     wakeups.wake("ns", "a")
     await asyncio.sleep(1)
     assert passes.news == [True, False, True]
+    await wakeups.stop()
+
+
+@in_no_time
+async def test_a_pass_sees_edits_that_come_meanwhile_and_no_other_events() -> None:
+    passes = Passes(seconds=3.0)
+    wakeups = Wakeups(passes, Telemetry())
+    wakeups.wake("ns", "a", 1)
+    await asyncio.sleep(1)
+    wakeups.wake("ns", "a")
+    assert not passes.edited.is_set()
+    wakeups.wake("ns", "a", 2)
+    assert passes.edited.is_set()
+    await asyncio.sleep(3)
+    assert not passes.edited.is_set(), "of the next pass"
+    await wakeups.stop()
+
+
+@in_no_time
+async def test_an_event_is_looked_at_at_once_after_a_look_without_one() -> None:
+    passes = Passes(10.0, 1000.0)
+    wakeups = Wakeups(passes, Telemetry())
+    wakeups.wake("ns", "a")
+    await asyncio.sleep(10.1)
+    wakeups.wake("ns", "a")
+    await asyncio.sleep(1)
+    assert passes.at == [0.0, 10.0, 10.1]
     await wakeups.stop()
 
 

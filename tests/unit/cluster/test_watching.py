@@ -148,7 +148,7 @@ async def test_a_signal_ends_it_though_kopf_takes_signals_too(stand_in: Kopf, na
 async def test_kopf_lists_namespaces_and_crds_only_where_it_may(namespaces: Any, disabled: bool) -> None:
     registry, telemetry = kopf.OperatorRegistry(), Telemetry()
 
-    async def no_pass(key: tuple[str, str], news: bool) -> None:
+    async def no_pass(key: tuple[str, str], news: bool, edited: asyncio.Event) -> None:
         return None
 
     register(registry, Wakeups(no_pass, telemetry), Settings(watch_namespaces=namespaces))
