@@ -9,6 +9,7 @@ import asyncio
 import pickle
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from typing import Final
 
 from rayspan.cluster import rollout
 from rayspan.cluster.memory import Memories, Memory
@@ -25,6 +26,10 @@ from rayspan.report.status import status
 from rayspan.telemetry import Telemetry
 
 
+DECISIONS_AT_ONCE: Final = 12
+"""Each holds what it read and rendered, some 1 MB, and one core has no use for more."""
+
+
 @dataclass(frozen=True)
 class Reconcile:
     """The flow, with its ways to look, to tell and to remember."""
@@ -37,6 +42,7 @@ class Reconcile:
     telemetry: Telemetry
     _decided: dict[tuple[str, str], bytes] = field(default_factory=dict)
     """Pickled: objects that rest between two looks take ten times the memory, and the garbage collector's time."""
+    _deciding: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(DECISIONS_AT_ONCE))
 
     async def __call__(self, key: tuple[str, str], news: bool, edited: asyncio.Event) -> float | None:
         """One pass; seconds until the next look, None when there is no such object any more.
@@ -48,7 +54,7 @@ class Reconcile:
         kept = self._decided.pop(key, None)
         last: Decided | None = pickle.loads(kept) if kept else None
         holds = last is not None and not news and last.holds(clock(), self._seconds(key, last))
-        decided = last if holds else await self.decide(key)
+        decided = last if holds else await self._decide(key)
         if decided is None:
             self.memories.forget(key)
             return None
@@ -70,6 +76,10 @@ class Reconcile:
         if decided.applied:
             self._decided[key] = pickle.dumps(decided.told(new) if written else decided)
         return self._pause(decided.said, memory)
+
+    async def _decide(self, key: tuple[str, str]) -> Decided | None:
+        async with self._deciding:
+            return await self.decide(key)
 
     def _seconds(self, key: tuple[str, str], last: Decided) -> float:
         """How long what was decided may do."""

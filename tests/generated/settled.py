@@ -56,11 +56,12 @@ def unsettled(thing: Object | None, service: Object | None) -> str | None:
     if service is None:
         return "no RayService"
     deployment = LLMDeployment.model_validate(thing)
-    planned = recorded_plan(service["metadata"]["annotations"])
+    annotations = service["metadata"].get("annotations") or {}  # they may just have been removed by hand
+    planned = recorded_plan(annotations)
     if planned is None:
         return "the RayService says no plan"
     rendered = ray_service(deployment, planned, _SETTINGS)["metadata"]["annotations"][names.REVISION]
-    applied = service["metadata"]["annotations"][names.REVISION]
+    applied = annotations[names.REVISION]
     return None if applied == rendered else f"RayService of revision {applied}, while it should be {rendered}"
 
 
