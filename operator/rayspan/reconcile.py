@@ -25,7 +25,6 @@ from rayspan.report.observed import Known, Observed
 from rayspan.report.status import status
 from rayspan.telemetry import Telemetry
 
-
 DECISIONS_AT_ONCE: Final = 12
 """Each holds what it read and rendered, some 1 MB, and one core has no use for more."""
 

@@ -112,7 +112,7 @@ class Client:
     ) -> list[Object]:
         """All objects of a kind that match the selectors, in one namespace or in all."""
         query = {"labelSelector": labels, "fieldSelector": fields}
-        items: list[Object] = (await self._request("GET", kind.path(namespace), query=query))["items"]
+        items: list[Object] = (await self._list(kind.path(namespace), query))["items"]
         return items
 
     async def pages(
@@ -121,7 +121,7 @@ class Client:
         """All objects of a kind, some at a time: thousands at once would be hundreds of MiB."""
         query = {"fieldSelector": fields, "limit": str(PAGE)}
         while True:
-            answer = await self._request("GET", kind.path(namespace), query=query)
+            answer = await self._list(kind.path(namespace), query)
             yield answer["items"]
             query["continue"] = answer["metadata"].get("continue", "")
             if not query["continue"]:
@@ -241,7 +241,12 @@ class Client:
         content_type: str = "application/json",
     ) -> Object:
         text = await self._send(method, path, query=query, body=body, content_type=content_type)
-        answer: Object = orjson.loads(text)
+        answer: Object = json.loads(text)
+        return answer
+
+    async def _list(self, path: str, query: dict[str, str]) -> Object:
+        """With a faster reader, which takes an integer beyond 64 bits for a float: nothing is rendered from lists."""
+        answer: Object = orjson.loads(await self._send("GET", path, query=query))
         return answer
 
     async def _send(
