@@ -18,7 +18,7 @@ ALLOWED = {
     "BSD-3-Clause",
     "ISC",
     "MIT",
-    "MPL-2.0",  # certifi and orjson, unchanged: its one condition is that its files stay under it
+    "MPL-2.0",  # certifi, unchanged: its one condition is that its files stay under it
     "PSF-2.0",
     "Python-2.0",
 }

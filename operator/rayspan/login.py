@@ -26,7 +26,7 @@ def log_in_by(registry: kopf.OperatorRegistry, settings: Settings) -> None:
     async def log_in(**arguments: Any) -> kopf.AiohttpSession | None:
         found = None if settings.kubeconfig else kopf.login_with_service_account(**arguments)
         found = found or kopf.login_with_kubeconfig(**arguments)
-        return _session(found) if isinstance(found, kopf.ConnectionInfo) else found
+        return session(found) if isinstance(found, kopf.ConnectionInfo) else found
 
 
 class _Response(aiohttp.ClientResponse):
@@ -39,7 +39,7 @@ class _Response(aiohttp.ClientResponse):
         return answer
 
 
-def _session(found: kopf.ConnectionInfo) -> kopf.AiohttpSession:
+def session(found: kopf.ConnectionInfo) -> kopf.AiohttpSession:
     """kopf's own, but for what it asks for; kopf closes it."""
     return kopf.AiohttpSession(
         server=found.server,

@@ -160,6 +160,15 @@ def test_an_absent_object_is_none_and_an_absent_kind_is_told(namespace: str) -> 
         talk(lambda client: client.find(unheard_of, namespace))
 
 
+def test_an_integer_beyond_64_bits_stays_one(namespace: str) -> None:
+    large = -17228643103222761000
+    wanted = deployment(namespace, "large", engine={"args": {"seed": large}})
+    apply(wanted)
+    found = talk(lambda client: client.get(kinds.LLM_DEPLOYMENT, namespace, "large"))
+    seed = found["spec"]["engine"]["args"]["seed"]
+    assert (seed, type(seed)) == (large, int)
+
+
 def test_what_the_schema_refuses_is_rejected_in_its_words(namespace: str) -> None:
     wanted = cluster(namespace)
     wanted["spec"]["managedBy"] = "nobody"

@@ -87,5 +87,5 @@ def test_a_licence_that_was_not_looked_at_fails(
     monkeypatch.setattr(licences, "ALLOWED", licences.ALLOWED - {"MPL-2.0"})
     assert licences.main() == 1
     assert capsys.readouterr().err == (
-        "licences: not looked at yet: certifi, orjson: read it, and add it to ALLOWED in dev/licences.py or replace the package\n"
+        "licences: not looked at yet: certifi: read it, and add it to ALLOWED in dev/licences.py or replace the package\n"
     )
