@@ -26,7 +26,7 @@ from rayspan.report.status import status
 from rayspan.telemetry import Telemetry
 
 DECISIONS_AT_ONCE: Final = 12
-"""Each holds what it read and rendered, some 1 MB, and one core has no use for more."""
+"""Each holds what it read and rendered, some 0.5 MB, and one core has no use for more."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Reconcile:
         """
         clock = self.observer.clock
         kept = self._decided.pop(key, None)
-        last: Decided | None = pickle.loads(kept) if kept else None
-        holds = last is not None and not news and last.holds(clock(), self._seconds(key, last))
+        last: Decided | None = pickle.loads(kept) if kept and not news else None
+        holds = last is not None and last.holds(clock(), self._seconds(key, last))
         decided = last if holds else await self._decide(key)
         if decided is None:
             self.memories.forget(key)

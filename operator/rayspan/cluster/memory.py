@@ -45,8 +45,8 @@ class Memory:
     """Whether NetworkPolicies may be left of an operator that made them, where this one makes none."""
     written_at: float = -math.inf
     written: Mapping[str, Turn] | None = None
-    """Conditions, by their types, as this process wrote them last. A status may be read that is older, or gone by someone's hand: what is told
-    in events was told already."""
+    """Conditions, by their types, as this process wrote them last. A status may be read that is older, or gone by someone's
+    hand: what is told in events was told already."""
     scraped_at: float = -math.inf
     serve: Seen | None = None
     """What Ray's dashboard told last, while that may do for the ranks."""
