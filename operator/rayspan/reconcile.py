@@ -25,7 +25,7 @@ from rayspan.report.observed import Known, Observed
 from rayspan.report.status import status
 from rayspan.telemetry import Telemetry
 
-DECISIONS_AT_ONCE: Final = 12
+DECISIONS_AT_ONCE: Final = 8
 """Each holds what it read and rendered, some 0.5 MB, and one core has no use for more."""
 
 

@@ -39,8 +39,8 @@ APPLIED: Final = f"{GROUP}/applied"
 
 PAGE: Final = 100
 """Objects of a page."""
-CONNECTIONS: Final = 32
-"""To the API server at the same time: asyncio's TLS keeps 128 KiB for each, and one core has no use for more."""
+CONNECTIONS: Final = 16
+"""To the API server at the same time: asyncio's TLS keeps 256 KiB for each, and one core has no use for more."""
 
 _TEST_FAILED: Final = "the server rejected our request due to an error in our request"
 """All that the API server says of a JSON patch whose ``test`` does not hold."""
