@@ -20,6 +20,7 @@ from typing import Final
 from rayspan.cluster.client import connect
 from rayspan.cluster.lease import SHORTEST_SECONDS, Election, Terms
 from rayspan.errors import SettingsError
+from rayspan.racing import raced
 from rayspan.settings import Settings
 from rayspan.telemetry import Telemetry
 
@@ -100,15 +101,11 @@ def _terms(settings: Settings) -> Terms:
 
 async def _acquired(election: Election, stop: asyncio.Event) -> bool:
     """Wait for the Lease, or for being told to stop."""
-    acquiring, stopping = asyncio.create_task(election.acquire()), asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait((acquiring, stopping), return_when=asyncio.FIRST_COMPLETED)
-        if acquiring.done():
-            acquiring.result()
-        return not stop.is_set()
+        async with raced(election.acquire(), stop.wait()) as (acquiring, _):
+            if acquiring.done():
+                acquiring.result()
+            return not stop.is_set()
     finally:
-        for task in (acquiring, stopping):
-            task.cancel()
-        await asyncio.gather(acquiring, stopping, return_exceptions=True)
         if stop.is_set():
             await election.release()

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import kopf
@@ -22,7 +22,6 @@ from rayspan.decide import Decide
 from rayspan.handlers import register
 from rayspan.health import served
 from rayspan.leading import leadership
-from rayspan.login import log_in_by
 from rayspan.reconcile import Reconcile
 from rayspan.render import RenderSettings
 from rayspan.report.input import Settings as ReportSettings
@@ -104,7 +103,7 @@ async def _work(
         wakeups = Wakeups(flow, telemetry)
         registry = kopf.OperatorRegistry()
         register(registry, wakeups, settings)
-        log_in_by(registry, settings)
+        _log_in(registry, settings)
         # Beside kopf, which would wait for the loops before it ends.
         ending = asyncio.create_task(_stop_with(stop, wakeups))
         finding = asyncio.create_task(
@@ -122,3 +121,12 @@ async def _work(
 async def _stop_with(stop: asyncio.Event, wakeups: Wakeups) -> None:
     await stop.wait()
     await wakeups.stop()
+
+
+def _log_in(registry: kopf.OperatorRegistry, settings: Settings) -> None:
+    """How kopf logs in: as the client does, the pod's service account unless a kubeconfig is named."""
+
+    @kopf.on.login(registry=registry, id="log-in")
+    def log_in(**arguments: Any) -> kopf.ConnectionInfo | None:
+        in_pod = None if settings.kubeconfig else kopf.login_with_service_account(**arguments)
+        return in_pod or kopf.login_with_kubeconfig(**arguments)

@@ -19,6 +19,7 @@ from rayspan.cluster.status import write_status
 from rayspan.decide import Decide, Decided
 from rayspan.plan.facts import NodeFacts
 from rayspan.plan.types import Invalid
+from rayspan.racing import raced
 from rayspan.render import names
 from rayspan.report import input as report
 from rayspan.report.observed import Known, Observed
@@ -116,11 +117,5 @@ class Reconcile:
 
 async def _unless(happened: asyncio.Event, looking: Coroutine[None, None, Observed]) -> Observed | None:
     """What a look sees; None: it was broken off."""
-    tasks = look, _ = asyncio.create_task(looking), asyncio.create_task(happened.wait())
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    async with raced(looking, happened.wait()) as (look, _):
         return look.result() if look.done() else None
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

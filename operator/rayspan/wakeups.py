@@ -14,6 +14,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import Context
+from dataclasses import dataclass, field
 from typing import Final
 
 from rayspan.errors import RayspanError
@@ -36,6 +37,18 @@ AT_ONCE: Final = 64
 worst, do not keep an edit waiting."""
 
 
+@dataclass
+class _News:
+    """What there is to look at for one deployment."""
+
+    event: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by any event."""
+    edited: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by another version."""
+    version: object = None
+    """The last one."""
+
+
 class Wakeups:
     """The loops of all LLMDeployments."""
 
@@ -43,10 +56,8 @@ class Wakeups:
         self._pass = one_pass
         self._telemetry = telemetry
         self._at_once = {news: asyncio.Semaphore(AT_ONCE) for news in (True, False)}
-        self._events: dict[Key, asyncio.Event] = {}
-        self._edits: dict[Key, asyncio.Event] = {}
+        self._news: dict[Key, _News] = {}
         self._tasks: dict[Key, asyncio.Task[None]] = {}
-        self._versions: dict[Key, object] = {}
         self._stopped = False
 
     def wake(self, namespace: str | None, name: str | None, version: object = None) -> None:
@@ -54,12 +65,13 @@ class Wakeups:
         if not namespace or not name or self._stopped:
             return
         key = (namespace, name)
+        news = self._news.setdefault(key, _News())
         if version is not None:
-            if self._versions.get(key) == version:
+            if news.version == version:
                 return
-            self._versions[key] = version
-            self._edits.setdefault(key, asyncio.Event()).set()
-        self._events.setdefault(key, asyncio.Event()).set()
+            news.version = version
+            news.edited.set()
+        news.event.set()
         if key not in self._tasks:
             # In a context of its own: kopf keeps the event that it handles in the current one, and that would last as long.
             self._tasks[key] = asyncio.create_task(
@@ -80,7 +92,7 @@ class Wakeups:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _loop(self, key: Key) -> None:
-        event, edited = self._events[key], self._edits.setdefault(key, asyncio.Event())
+        event, edited = self._news[key].event, self._news[key].edited
         clock = asyncio.get_running_loop().time
         self._telemetry.looping(key, True)
         try:
@@ -100,10 +112,8 @@ class Wakeups:
                 if news:
                     await asyncio.sleep(max(0.0, started + SPACING_SECONDS - clock()))
         finally:
-            self._events.pop(key, None)
-            self._edits.pop(key, None)
+            self._news.pop(key, None)
             self._tasks.pop(key, None)
-            self._versions.pop(key, None)
             self._telemetry.looping(key, False)
 
     async def _guarded(self, key: Key, news: bool, edited: asyncio.Event) -> float | None:

@@ -26,6 +26,7 @@ from typing import Any, Final, Protocol
 
 from rayspan.cluster.kinds import LEASE, Kind
 from rayspan.errors import ApiError, ApiUnavailable, Conflict
+from rayspan.racing import raced
 
 log = logging.getLogger("rayspan.lease")
 
@@ -172,15 +173,9 @@ class Election:
 
     async def hold(self) -> str:
         """Renew for as long as that can be done; then why it can be done no longer. ``leads`` is false from then on."""
-        tasks = [asyncio.ensure_future(one) for one in (self._renew(), self._expire())]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        async with raced(self._renew(), self._expire()) as tasks:
             self._until = -math.inf
-            return next(iter(done)).result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            return next(task for task in tasks if task.done()).result()
 
     async def release(self) -> None:
         """Let go, so that another leads at once. If that fails, it waits as if this process had been killed."""
