@@ -17,7 +17,7 @@ import signal
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import kopf
 
@@ -31,6 +31,8 @@ log = logging.getLogger("rayspan")
 WATCH_AGAIN_SECONDS: Final = 2.0
 LOOK_SECONDS: Final = 10.0
 """How soon a KubeRay that is installed later is noticed where CustomResourceDefinitions may not be watched."""
+_WATCHER: Final = "watcher for "
+"""How the names of the tasks begin in which kopf watches one kind (``kopf._core.reactor.orchestration``)."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +122,7 @@ async def _operator(
     changed: asyncio.Event | None = None,
     namespaces: Collection[str] = (),
 ) -> None:
-    """One run of kopf, until told to stop or until something changed."""
-    others = asyncio.all_tasks()
+    """One run of kopf, until told to stop or until something changed. When it returns, no task of it is left."""
     tasks = await kopf.spawn_tasks(
         registry=registry,
         stop_flag=changed or stop,
@@ -130,7 +131,26 @@ async def _operator(
     )
     # In place of kopf's, which end this one run only: one that comes between two runs would be lost.
     stop_on_signals(stop)
-    await kopf.run_tasks(tasks, ignored=others)
+    try:
+        await kopf.run_tasks(tasks, ignored=_All())
+    finally:
+        await _end_watchers()
+
+
+class _All(frozenset[asyncio.Task[Any]]):
+    """Has every task: kopf ends its own, and not the loops of the deployments, which began after it."""
+
+    def __contains__(self, task: object) -> bool:
+        return True
+
+
+async def _end_watchers() -> None:
+    """End the watchers that kopf forgets where one of them fails, as when its kind is uninstalled
+    (docs/decisions/0009-the-end-of-a-run-of-kopf.md)."""
+    watchers = [task for task in asyncio.all_tasks() if task.get_name().startswith(_WATCHER)]
+    for watcher in watchers:
+        watcher.cancel()
+    await asyncio.gather(*watchers, return_exceptions=True)
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:

@@ -39,10 +39,13 @@ class Cluster:
 
 
 class Kopf:
-    """Stands in for kopf's runs: says how each was called, takes the signals as kopf does, and runs until told."""
+    """Stands in for kopf's runs: says how each was called, takes the signals as kopf does, and runs until told.
+
+    The first one fails, where there is something that it forgets: watchers that go on."""
 
     def __init__(self) -> None:
         self.runs: asyncio.Queue[Run] = asyncio.Queue()
+        self.forgotten: list[asyncio.Task[None]] = []
 
     async def spawn_tasks(self, **given: Any) -> asyncio.Event:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: None)
@@ -51,7 +54,9 @@ class Kopf:
         return flag
 
     async def run_tasks(self, flag: asyncio.Event, *, ignored: set[asyncio.Task[Any]]) -> None:
-        assert asyncio.current_task() in ignored
+        assert asyncio.current_task() in ignored, "kopf ends no task of ours"
+        if any(not task.done() for task in self.forgotten):
+            raise ConnectionError("404: the kind is gone")
         await flag.wait()
 
     async def next(self) -> Run:
@@ -65,6 +70,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Kopf:
     monkeypatch.setattr(kopf, "spawn_tasks", one.spawn_tasks)
     monkeypatch.setattr(kopf, "run_tasks", one.run_tasks)
     monkeypatch.setattr(watching, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(watching, "WATCH_AGAIN_SECONDS", 0.001)
     return one
 
 
@@ -85,6 +91,21 @@ async def test_without_a_list_kopf_watches_the_whole_cluster(stand_in: Kopf) -> 
     task, stop = await watched(Cluster(set(), set()))
     assert await stand_in.next() == (True, [])
     await ends(task, stop)
+
+
+async def test_what_kopf_forgets_in_a_run_that_fails_is_ended_and_nothing_else(stand_in: Kopf) -> None:
+    async def goes_on() -> None:
+        await asyncio.Event().wait()
+
+    loop = asyncio.create_task(goes_on(), name="a/tiny")
+    watcher = asyncio.create_task(goes_on(), name="watcher for rayservices.v1.ray.io@None")
+    stand_in.forgotten = [watcher]
+    task, stop = await watched(Cluster(set(), set()))
+    assert [await stand_in.next(), await stand_in.next()] == [(True, [])] * 2, "the second one goes on"
+    await ends(task, stop)
+    assert watcher.cancelled()
+    assert not loop.done()
+    loop.cancel()
 
 
 async def test_kuberay_that_comes_later_is_noticed(stand_in: Kopf) -> None:
