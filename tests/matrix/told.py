@@ -1,14 +1,14 @@
 """Whether events are told as often as conditions turned: not again by a restart, nor for a write that was repeated.
 
 An event follows on the status that it is about. So the statuses that the API server took, one after the other, say
-which events there may be. Fewer are no fault: who is killed between the two writes tells nothing, for the next one
+which events there may be, but for their words: an event whose status was written without an answer is told with the
+next status, in its words. Fewer are no fault: who is killed between the two writes tells nothing, for the next one
 finds a status that says it already.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,11 +27,14 @@ class Told:
     def note(self, plural: str, thing: dict[str, Any]) -> None:
         """Note a write that the API server took, by what it answered."""
         if plural == "events":
-            self.events[f"{thing['reason']}: {thing['message']}"] += 1
+            what, _, _ = thing["message"].partition(": ")
+            self.events[f"{thing['reason']}: {what}"] += 1
         elif plural == "llmdeployments/status":
             uid = thing["metadata"]["uid"]
             now = [Condition.model_validate(one) for one in thing["status"]["conditions"]]
-            self.turns.update(_sentences(turned(self._last.get(uid, {}), now)))
+            self.turns.update(
+                f"{one.reason}: {one.type}={one.status}" for one in turned(self._last.get(uid, {}), now)
+            )
             self._last[uid] = turns(now)
 
     def too_often(self) -> list[str]:
@@ -41,7 +44,3 @@ class Told:
             for one, count in self.events.items()
             if count > self.turns[one]
         ]
-
-
-def _sentences(conditions: Iterable[Condition]) -> list[str]:
-    return [f"{one.reason}: " + f"{one.type}={one.status}: {one.message}"[:1024] for one in conditions]
