@@ -162,11 +162,14 @@ def test_a_deployment_that_is_not_there(api: Server, tmp_path: Path) -> None:
 
 def test_an_interruption_deletes_the_job(api: Server, tmp_path: Path) -> None:
     api.endless = True
-    with subprocess.Popen(
-        command(api, tmp_path, "llama"), cwd=tmp_path, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert api.followed.wait(30)
-        process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=30)
+    # What a shell starts in the background ignores SIGINT, and so would all that the tests start there.
+    heeding = ["env", "--default-signal=INT", *command(api, tmp_path, "llama")]
+    with subprocess.Popen(heeding, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert api.followed.wait(30)
+            process.send_signal(signal.SIGINT)
+            _, told = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert (process.returncode, "Traceback" in told) == (130, False), told
     assert api.deleted == [f"{JOBS}/llama-bench job-uid"]
