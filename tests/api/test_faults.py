@@ -5,6 +5,7 @@ All of it is `make fault-matrix`.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,13 @@ JOBS = 5
 
 
 @pytest.fixture
+def forgotten() -> Iterator[None]:
+    """Set up before all else: what the test leaves is found here, and not in the test that is next."""
+    yield
+    gc.collect()
+
+
+@pytest.fixture
 def second_node(server: None) -> Iterator[None]:
     """The scenarios have two stages."""
     apply(node("gpu-b"))
@@ -31,7 +39,7 @@ def second_node(server: None) -> Iterator[None]:
 # Connections of operators that were killed are never closed.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_an_operator_killed_after_any_write_of_a_creation_leaves_what_an_undisturbed_one_does(
-    tmp_path: Path, second_node: None
+    forgotten: None, tmp_path: Path, second_node: None
 ) -> None:
     results: list[Result] = []
     async with lab(Path(os.environ["KUBECONFIG"]), tmp_path, _not_here) as place:
