@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from rayspan.errors import RayspanError
+from rayspan.racing import ended
 from rayspan.telemetry import Telemetry
 
 Key = tuple[str, str]
@@ -86,10 +87,7 @@ class Wakeups:
     async def stop(self) -> None:
         """End all loops, wherever they are, and begin none any more: the next start begins afresh."""
         self._stopped = True
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await ended(list(self._tasks.values()))
 
     async def _loop(self, key: Key) -> None:
         event, edited = self._news[key].event, self._news[key].edited

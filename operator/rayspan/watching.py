@@ -24,6 +24,7 @@ import kopf
 from rayspan import errors
 from rayspan.cluster import kinds
 from rayspan.cluster.client import Client
+from rayspan.racing import ended
 from rayspan.settings import Settings
 
 log = logging.getLogger("rayspan")
@@ -122,7 +123,7 @@ async def _operator(
     changed: asyncio.Event | None = None,
     namespaces: Collection[str] = (),
 ) -> None:
-    """One run of kopf, until told to stop or until something changed. When it returns, no task of it is left."""
+    """One run of kopf, until told to stop or until something changed. When it returns, no watcher of it is left."""
     tasks = await kopf.spawn_tasks(
         registry=registry,
         stop_flag=changed or stop,
@@ -147,10 +148,7 @@ class _All(frozenset[asyncio.Task[Any]]):
 async def _end_watchers() -> None:
     """End the watchers that kopf forgets where one of them fails, as when its kind is uninstalled
     (docs/decisions/0009-the-end-of-a-run-of-kopf.md)."""
-    watchers = [task for task in asyncio.all_tasks() if task.get_name().startswith(_WATCHER)]
-    for watcher in watchers:
-        watcher.cancel()
-    await asyncio.gather(*watchers, return_exceptions=True)
+    await ended([task for task in asyncio.all_tasks() if task.get_name().startswith(_WATCHER)])
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:
